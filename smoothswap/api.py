@@ -1,0 +1,109 @@
+"""The public verbs. Everything here is also an attribute of `smoothswap` itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from smoothswap.core.catalogue import available, build, describe, load_plugins, register
+from smoothswap.core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from smoothswap.pipeline import SwapOutcome
+
+__all__ = ["available", "build", "describe", "load", "load_plugins", "register", "save", "swap"]
+
+MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
+
+
+def save(module: nn.Module, path: Path | str, **keywords: Any) -> Path:
+    """Write a model's weights and how to build it; see `smoothswap.modules.weights.save`."""
+    from smoothswap.modules import weights
+
+    return weights.save(module, path, **keywords)
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> Any:
+    """Build the model that a file describes, with its weights; see `smoothswap.modules.weights.load`."""
+    from smoothswap.modules import weights
+
+    return weights.load(path, device)
+
+
+def swap(
+    source: Path | str,
+    target: Path | str,
+    out: Path | str,
+    *,
+    model: Path | str | None = None,
+    face: int | Literal["all"] = "all",
+    source_face: int = 0,
+    landmarker: str = "yunet",
+    overwrite: bool = False,
+    mark: bool = True,
+    device: str = "cpu",
+    **keywords: Any,
+) -> SwapOutcome:
+    """Put the person of one picture into another picture, from file to file.
+
+    Args:
+        source: picture of the person.
+        target: picture whose expression, pose and background stay.
+        out: picture to write (.png, .jpg, .webp, .tif).
+        model: folder with generator.safetensors and embedder.safetensors; the shipped model where it is left out.
+        face: which face of the target, 0 for the largest, or `"all"`.
+        source_face: which face of the source, 0 for the largest.
+        landmarker: component that finds the faces.
+        overwrite: replace `out` where it exists.
+        mark: write into the picture what it is (IPTC digital source type, tool, weights).
+        device: where the models run.
+        keywords: passed on to `smoothswap.pipeline.swap_file`.
+
+    Raises:
+        NoFaceError: no face in one of the pictures.
+        InputError: a picture that cannot be read, an output that exists, a face index out of range.
+        CheckpointError: the model cannot be loaded.
+    """
+    from smoothswap.pipeline import swap_file
+
+    generator_file, embedder_file = model_files(model)
+    digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
+    return swap_file(
+        Path(source),
+        Path(target),
+        Path(out),
+        generator=load(generator_file, device),
+        embedder=load(embedder_file, device),
+        face=face,
+        source_face=source_face,
+        landmarker=landmarker,
+        overwrite=overwrite,
+        mark=mark,
+        weights_hash=digest,
+        **keywords,
+    )
+
+
+def model_files(model: Path | str | None) -> tuple[Path, Path]:
+    """Generator and embedder file of a model folder, or of the shipped model.
+
+    Raises:
+        InputError: the folder or one of its files is missing.
+    """
+    from smoothswap.core.assets import shipped
+
+    if model is None:
+        return shipped(f"faceworld_64/{MODEL_FILES[0]}"), shipped(f"faceworld_64/{MODEL_FILES[1]}")
+    folder = Path(model)
+    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"no model in {str(folder)!r}",
+            f"missing: {', '.join(missing)}",
+            hint="name a folder that `smoothswap train swapper --out` wrote",
+        )
+    return folder / MODEL_FILES[0], folder / MODEL_FILES[1]

@@ -1,0 +1,93 @@
+"""The components that ship, declared through the same hook that plugins use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smoothswap.core.component import Component
+from smoothswap.core.hookspecs import hookimpl
+
+
+def _row(kind: str, name: str, target: str, summary: str, **defaults: Any) -> Component:
+    return Component(kind=kind, name=name, target=f"smoothswap.{target}", summary=summary, defaults=defaults)
+
+
+_COMPONENTS = (
+    _row(
+        "embedder",
+        "smooth_resnet50",
+        "embedders.smooth_resnet50:SmoothResNet50",
+        "the paper's embedder: ResNet-50, MLP head",
+    ),
+    _row("embedder", "small_resnet", "embedders.small_resnet:SmallResNet", "a small residual network for 64 px faces"),
+    _row("generator", "smooth_unet", "generators.smooth_unet:SmoothUnet", "NCSN++ U-Net that takes an identity vector"),
+    _row(
+        "generator",
+        "smooth_unet_64",
+        "generators.smooth_unet:SmoothUnet",
+        "smooth_unet for 64 px, small enough for a CPU",
+        image_size=64,
+        base_channels=32,
+        channel_multipliers=(1, 2, 3, 4),
+        blocks_per_level=1,
+        attention_resolutions=(8,),
+        identity_dim=128,
+    ),
+    _row(
+        "discriminator",
+        "stylegan2",
+        "discriminators.stylegan2:StyleGAN2Discriminator",
+        "StyleGAN2's residual discriminator",
+    ),
+    _row(
+        "discriminator",
+        "stylegan2_64",
+        "discriminators.stylegan2:StyleGAN2Discriminator",
+        "stylegan2 for 64 px, small enough for a CPU",
+        image_size=64,
+        channel_base=2048,
+        channel_max=128,
+    ),
+    _row(
+        "injection",
+        "add",
+        "modules.injections.add:AddInjection",
+        "adds a projection of the identity, as NCSN++ adds time",
+    ),
+    _row("injection", "adain", "modules.injections.adain:AdaINInjection", "adaptive instance normalisation"),
+    _row(
+        "injection", "modulated", "modules.injections.modulated:ModulatedInjection", "StyleGAN2's modulated convolution"
+    ),
+    _row("loss", "supcon", "losses.supcon:SupConLoss", "supervised contrastive loss: a smooth identity space"),
+    _row("loss", "arcface", "losses.arcface:ArcFaceLoss", "additive angular margin over the training people"),
+    _row("loss", "softmax", "losses.softmax:SoftmaxLoss", "plain classification of the training people"),
+    _row("loss", "triplet", "losses.triplet:TripletLoss", "anchor nearer to its person than to others, by a margin"),
+    _row("loss", "identity", "losses.identity:IdentityLoss", "one minus the cosine to the source's identity"),
+    _row("loss", "change", "losses.change:ChangeLoss", "mean squared difference to the target picture"),
+    _row("loss", "adversarial", "losses.adversarial:AdversarialLoss", "non-saturating logistic loss of both players"),
+    _row("loss", "r1", "losses.r1:R1Loss", "gradient penalty on real pictures, applied lazily"),
+    _row("dataset", "faceworld", "data.faceworld.dataset:FaceWorld", "rendered heads whose true swap is known"),
+    _row("dataset", "image_folder", "data.image_folder:ImageFolder", "a folder of faces, each its own person (FFHQ)"),
+    _row(
+        "dataset",
+        "identity_folder",
+        "data.identity_folder:IdentityFolder",
+        "a folder with one sub-folder a person (VGGFace2)",
+    ),
+    _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size"),
+    _row("landmarker", "dlib68", "pipeline.dlib68:Dlib68", "68 points by dlib (extra: landmarks68)"),
+    _row(
+        "metric", "identity_similarity", "evaluation.similarity:IdentitySimilarity", "cosine to the source by a judge"
+    ),
+    _row("metric", "psnr_gain", "evaluation.fidelity:PsnrGain", "nearer to the true swap than the target was, dB"),
+    _row("metric", "background_psnr", "evaluation.fidelity:BackgroundPsnr", "how well the background is kept, dB"),
+    _row(
+        "marker", "iptc", "pipeline.mark:IptcMarker", "IPTC digital source type, tool and weights in the picture's XMP"
+    ),
+)
+
+
+@hookimpl
+def smoothswap_components() -> tuple[Component, ...]:
+    """The table above."""
+    return _COMPONENTS

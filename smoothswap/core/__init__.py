@@ -1,0 +1,1 @@
+"""What everything stands on: errors, options, the catalogue of components, plugins. Imports no torch."""

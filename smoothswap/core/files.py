@@ -1,0 +1,50 @@
+"""Writing files so that nobody ever sees half of one: written aside, flushed to disk, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from smoothswap.core.errors import SmoothSwapError, WorkError
+
+
+@contextlib.contextmanager
+def write_aside(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; when the block ends well it becomes `path`, else it is removed.
+
+    The temporary name keeps the suffix, since encoders choose their format by it.
+
+    Raises:
+        WorkError: the disk is full, the folder is missing or may not be written.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_folder(path.parent)
+    except SmoothSwapError:
+        raise
+    except OSError as cause:
+        raise WorkError(
+            f"could not write {str(path)!r}",
+            str(cause),
+            hint="free some space or choose another folder; nothing was changed",
+        ) from cause
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename must survive a power cut too; some file systems cannot sync a folder and order it themselves.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

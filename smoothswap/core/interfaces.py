@@ -1,0 +1,85 @@
+"""What each kind of component promises to the others. Shapes: B batch, D identity, S side in pixels, N images.
+
+Images inside the library are float [B, 3, S, S], RGB, in [-1, 1], cropped by the FFHQ template. Data sets hand out
+uint8 [3, S, S] RGB. Identity vectors are [B, D] of unit length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Template = Literal["ffhq", "arcface112"]
+
+
+@dataclass(frozen=True)
+class FaceInput:
+    """The face crop that an embedder wants.
+
+    Args:
+        template: alignment: `ffhq` (the quad of FFHQ) or `arcface112` (five points to 112 px).
+        size: side in pixels.
+        value_range: values of black and white.
+        channel_order: `rgb` or `bgr`.
+    """
+
+    template: Template
+    size: int
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns faces into identity vectors."""
+
+    expects: FaceInput
+    dim: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images [B, 3, S, S] as `expects` says → unit vectors [B, D]."""
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Puts an identity onto a target face."""
+
+    image_size: int
+    identity_dim: int
+
+    def __call__(self, target: Tensor, identity: Tensor) -> Tensor:
+        """Target [B, 3, S, S] in [-1, 1] and identity [B, D] → swapped face [B, 3, S, S]."""
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """Tells generated pictures from real ones."""
+
+    image_size: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images [B, 3, S, S] in [-1, 1] → logits [B, 1], positive for real."""
+
+
+@runtime_checkable
+class Injection(Protocol):
+    """The inner half of a residual block, where the identity enters."""
+
+    def __call__(self, h: Tensor, e: Tensor) -> Tensor:
+        """Features [B, C, H, W] after the block's first convolution, embedding [B, E] → features [B, C, H, W]."""
+
+
+@runtime_checkable
+class FaceDataset(Protocol):
+    """Pictures of people, by index."""
+
+    labels: Tensor
+    people: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """`{"image": uint8 [3, S, S], "person": int}`."""

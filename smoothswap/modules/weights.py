@@ -1,0 +1,141 @@
+"""Models on disk: safetensors whose header says how to build the model again. Never a pickle.
+
+The header's metadata holds one JSON object under `smoothswap`: `{kind, name, provider, config, versions}`; further
+facts (training data, images seen) can be stored beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from smoothswap.core.catalogue import build
+from smoothswap.core.errors import ArgumentError, CheckpointError, InputError
+from smoothswap.core.files import write_aside
+
+KEY = "smoothswap"
+
+
+def save(
+    module: nn.Module,
+    path: Path | str,
+    *,
+    notes: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Path:
+    """Write a component's weights and how to build it.
+
+    Args:
+        module: a model made by `smoothswap.build` or `smoothswap.load`.
+        path: the file, ending in `.safetensors`; replaced whole or not at all.
+        notes: further facts for the header, plain JSON values.
+        dtype: store floating-point weights in this type (`torch.float16` halves the file); `load` gives float32 back.
+
+    Raises:
+        ArgumentError: the module was not built by name, so nothing could build it again.
+        WorkError: the file cannot be written.
+    """
+    from smoothswap import __version__
+
+    row = getattr(module, "smoothswap_component", None)
+    if row is None:
+        raise ArgumentError(
+            f"{type(module).__name__} was not built by name",
+            hint="make it with smoothswap.build(name, ...), then save it",
+        )
+    header = {
+        "kind": row.kind,
+        "name": row.name,
+        "provider": row.provider,
+        "config": module.config.to_dict(),  # type: ignore[union-attr, operator]
+        "versions": {"smoothswap": __version__, "torch": torch.__version__},
+        "notes": dict(notes or {}),
+    }
+    state = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
+    with write_aside(path) as aside:
+        save_file(state, aside, metadata={KEY: json.dumps(header)})
+    return Path(path)
+
+
+def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if dtype is not None and value.is_floating_point():
+        value = value.to(dtype)
+    return value.detach().cpu().contiguous().clone()
+
+
+def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and the tensors of a model file, on the CPU.
+
+    Raises:
+        InputError: there is no such file.
+        CheckpointError: the file is damaged, or no model of smoothswap's.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no model file {str(path)!r}", hint="name a .safetensors file that smoothswap.save wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError) as cause:
+        raise CheckpointError(
+            f"{str(path)!r} cannot be read as safetensors",
+            str(cause),
+            hint="the file is damaged or incomplete: fetch it again",
+        ) from cause
+    try:
+        header = json.loads(metadata[KEY])
+        for key in ("kind", "name", "config"):
+            header[key]
+    except (KeyError, TypeError, json.JSONDecodeError) as cause:
+        raise CheckpointError(
+            f"{str(path)!r} does not say which model it holds",
+            f"metadata: {', '.join(metadata) or 'none'}",
+            hint="for a bare state dict, build the model and call smoothswap.modules.weights.load_into",
+        ) from cause
+    return header, state
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> Any:
+    """Build the model that a file describes, with its weights, in eval mode.
+
+    Raises:
+        InputError: there is no such file.
+        CheckpointError: it is damaged, or its weights do not fit the model it names.
+        UnknownNameError: it names a component that no installed package provides.
+    """
+    header, state = read(path)
+    module = build(header["name"], header["kind"], **header["config"])
+    load_into(module, state, where=str(path))
+    return module.to(device).eval()
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    """Load a state dict strictly; floating-point tensors take the model's own type.
+
+    Raises:
+        CheckpointError: keys or shapes differ; the message names them.
+    """
+    own = module.state_dict()
+    facts = [f"missing: {key} {tuple(own[key].shape)}" for key in own if key not in state]
+    facts += [f"unexpected: {key} {tuple(state[key].shape)}" for key in state if key not in own]
+    facts += [
+        f"shape of {key}: {tuple(state[key].shape)} in the file, {tuple(own[key].shape)} in the model"
+        for key in own
+        if key in state and own[key].shape != state[key].shape
+    ]
+    if facts:
+        shown = facts[:8] + ([f"… and {len(facts) - 8} more"] if len(facts) > 8 else [])
+        raise CheckpointError(
+            f"the weights in {where!r} do not fit {type(module).__name__}",
+            *shown,
+            hint="build the model with the options it was trained with",
+        )
+    module.load_state_dict(dict(state), strict=True)

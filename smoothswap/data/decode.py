@@ -1,0 +1,114 @@
+"""Reading picture files of any kind as plain RGB, for training. Nothing but the pixels is kept."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from smoothswap.core.errors import InputError
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 128_000_000  # Decoded, that is 384 MB; a file of a few kB can claim far more.
+BACKGROUND = 128  # The middle of the range: 0 in [-1, 1], the value that a model ignores most easily.
+
+
+def read_rgb(path: Path | str) -> Pixels:
+    """Read a picture file as it is meant to be seen.
+
+    EXIF orientation is applied; transparent parts lie on mid-grey; grey becomes RGB; 16-bit grey is scaled to 8 bits;
+    CMYK goes through its colour profile where it has one. Of an animation the first frame is read.
+
+    Args:
+        path: a file of any format that Pillow reads.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        InputError: no such file, not a picture, empty, truncated, damaged, or larger than `MAX_PIXELS`; names the file.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise InputError(f"cannot read {str(path)!r}", cause.strerror or str(cause)) from cause
+    if not data:
+        raise InputError(f"{str(path)!r} is empty", "0 bytes")
+    try:
+        # Pillow warns of odd metadata, which changes no pixel, and of size, which is checked below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(data, str(path))
+    except InputError:
+        raise
+    except UnidentifiedImageError as cause:
+        raise InputError(f"{str(path)!r} is not a picture that can be read", f"{len(data)} bytes") from cause
+    except Image.DecompressionBombError as cause:
+        raise _too_large(str(path), str(cause)) from cause
+    except MemoryError:
+        raise
+    except Exception as cause:
+        # Pillow's decoders answer damaged data with OSError, SyntaxError, ValueError, struct.error and more.
+        raise InputError(f"{str(path)!r} is damaged", f"{type(cause).__name__}: {cause}") from cause
+
+
+def _decode(data: bytes, name: str) -> Pixels:
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(name, f"{width} × {height} pixels")
+        image.load()
+        profile = image.info.get("icc_profile")
+        return np.array(_to_rgb(_upright(image), profile, name), dtype=np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        # The pixels are whole at this point; EXIF data that cannot be read says nothing about them.
+        return image
+
+
+def _too_large(name: str, fact: str) -> InputError:
+    return InputError(
+        f"{name!r} is too large to be decoded", fact, f"at most {MAX_PIXELS / 1e6:.0f} million pixels", hint="shrink it"
+    )
+
+
+def _to_rgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode == "F":
+        raise InputError(
+            f"{name!r} holds floating-point pixels, whose range is not known", hint="convert it to 8 or 16 bits"
+        )
+    if image.mode == "CMYK" and profile:
+        return _through_profile(image, profile)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        under = Image.new("RGBA", over.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+        return Image.alpha_composite(under, over).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Scale the modes I;16 and I to 8-bit grey, which Pillow's own conversion would clip at 255."""
+    values = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        converted = None
+    return image.convert("RGB") if converted is None else converted

@@ -1,0 +1,45 @@
+"""A folder of pictures without names, such as FFHQ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smoothswap.core.config import Options, option
+from smoothswap.core.errors import InputError
+from smoothswap.data.folder import FolderDataset, find_pictures, in_split
+
+
+class ImageFolder(FolderDataset):
+    """Pictures anywhere below a folder, each taken as its own person (FFHQ's layout, or any other).
+
+    Which pictures are held out is decided by the hash of each file's path in the folder without its suffix: it stays
+    the same when files are added, moved elsewhere as a whole, or converted to another format.
+
+    Raises:
+        InputError: the folder is missing, or has fewer than two pictures in this split.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        """Options of `image_folder`."""
+
+        folder: str = option(help="folder with pictures, at any depth")
+        image_size: int = option(256, "side of the pictures, pixels; the centre square is resized to it", at_least=8)
+        split: Literal["train", "held_out", "all"] = option("train", "which part of the pictures")
+        held_out: float = option(0.1, "part of the pictures that is held out", at_least=0, below=1)
+        mirror: bool = option(False, "append the mirrored copy of every picture")
+
+    def __init__(self, config: Config) -> None:
+        root = Path(config.folder).expanduser()
+        found = find_pictures(root)
+        files = [name for name in found if in_split(str(Path(name).with_suffix("")), config.split, config.held_out)]
+        if len(files) < 2:
+            raise InputError(
+                f"the folder {str(root)!r} has too few pictures: {len(files)} in the split {config.split!r}",
+                f"pictures found at any depth: {len(found)}, held out: {config.held_out:.0%}",
+                hint="at least 2 pictures of different people are needed, such as .jpg or .png files",
+            )
+        super().__init__(root, files, range(len(files)), config.image_size, config.mirror)
+        self.config = config

@@ -1,0 +1,147 @@
+"""Samplers: what a batch holds, that every picture comes, and that a restored one continues."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smoothswap.core.errors import CheckpointError, ConfigError
+from smoothswap.data.sampler import BatchSampler, PKSampler, ShuffleSampler
+
+COUNTS = (7, 3, 12, 1, 5)
+LABELS = torch.repeat_interleave(torch.arange(5), torch.tensor(COUNTS))[torch.randperm(28)]
+
+
+def take(sampler: BatchSampler, count: int) -> list[list[int]]:
+    return list(itertools.islice(sampler, count))
+
+
+def samplers() -> list[BatchSampler]:
+    return [ShuffleSampler(10, 4, seed=1), PKSampler(LABELS, 2, 3, seed=1)]
+
+
+def test_shuffle_gives_each_picture_once_a_pass() -> None:
+    stream = [i for batch in take(ShuffleSampler(10, 4, seed=3), 15) for i in batch]
+    passes = [stream[i : i + 10] for i in range(0, 60, 10)]
+    assert all(sorted(order) == list(range(10)) for order in passes)
+    assert len({tuple(order) for order in passes}) == 6, "every pass has its own order"
+
+
+def test_shuffle_with_batches_larger_than_the_set() -> None:
+    batch = next(iter(ShuffleSampler(3, 8)))
+    assert len(batch) == 8
+    assert set(batch) == {0, 1, 2}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=9),
+    people=st.integers(1, 9),
+    images=st.integers(1, 5),
+    seed=st.integers(0, 2**40),
+)
+def test_pk_batches(counts: list[int], people: int, images: int, seed: int) -> None:
+    people = min(people, len(counts))
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    sampler = PKSampler(labels, people, images, seed)
+    batches = take(sampler, sampler.batches_per_epoch)
+    for batch in batches:
+        assert len(batch) == people * images == sampler.batch_size
+        groups = [batch[i : i + images] for i in range(0, len(batch), images)]
+        owners = [{int(labels[i]) for i in group} for group in groups]
+        assert all(len(owner) == 1 for owner in owners), "K pictures in a row are of one person"
+        assert len(set.union(*owners)) == people, "no person twice"
+        for group, owner in zip(groups, owners, strict=True):
+            assert len(set(group)) == min(images, counts[owner.pop()]), "a picture repeats only where there are too few"
+    assert {i for batch in batches for i in batch} == set(range(len(labels))), "every picture comes"
+
+
+def test_pk_draws_people_equally_often() -> None:
+    sampler = PKSampler(LABELS, 2, 3, seed=0)
+    rounds = 40
+    drawn = Counter(int(LABELS[batch[i]]) for batch in take(sampler, 3 * rounds) for i in (0, 3))
+    assert min(drawn.values()) >= rounds
+    assert max(drawn.values()) <= rounds * 1.6, "one extra place a round is shared out by chance"
+
+
+def test_pk_first_visits_go_through_the_deck() -> None:
+    labels = torch.repeat_interleave(torch.arange(4), 6)
+    batches = take(PKSampler(labels, 4, 2, seed=5), 6)
+    for half in (batches[:3], batches[3:]):
+        assert sorted(i for batch in half for i in batch) == list(range(24))
+
+
+def test_labels_need_no_order_and_no_range() -> None:
+    labels = torch.tensor([900, -4, 900, -4, 17, 17])
+    batch = next(iter(PKSampler(labels, 3, 2)))
+    assert sorted(batch) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_same_seed_same_batches(which: int) -> None:
+    assert take(samplers()[which], 20) == take(samplers()[which], 20)
+
+
+def test_other_seed_other_batches() -> None:
+    assert take(ShuffleSampler(10, 4, seed=1), 5) != take(ShuffleSampler(10, 4, seed=2), 5)
+    assert take(PKSampler(LABELS, 2, 3, seed=1), 5) != take(PKSampler(LABELS, 2, 3, seed=2), 5)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("steps", [0, 1, 7, 30])
+def test_restored_sampler_continues(which: int, steps: int) -> None:
+    original, other = samplers()[which], samplers()[which]
+    take(original, steps)
+    take(other, 3)
+    other.restore(original.state())
+    assert take(other, 10) == take(original, 10)
+
+
+def test_state_is_that_of_the_batches_given() -> None:
+    sampler = ShuffleSampler(10, 4)
+    iterator = iter(sampler)
+    next(iterator)
+    next(iterator)
+    assert sampler.state()["position"] == 2
+    assert sampler.batch_at(2) == next(iterator)
+
+
+def test_state_of_another_set_is_refused() -> None:
+    state = ShuffleSampler(10, 4, seed=1).state()
+    with pytest.raises(CheckpointError, match="the saved sampler has pictures 10, this one 11"):
+        ShuffleSampler(11, 4, seed=1).restore(state)
+    with pytest.raises(CheckpointError, match="seed 1, this one 2"):
+        ShuffleSampler(10, 4, seed=2).restore(state)
+    with pytest.raises(CheckpointError, match="batch_size 4, this one 5"):
+        ShuffleSampler(10, 5, seed=1).restore(state)
+    with pytest.raises(CheckpointError, match="people None, this one 5"):
+        PKSampler(LABELS, 2, 3, seed=1).restore({**state, "pictures": 28})
+
+
+def test_processes_share_the_batches_out() -> None:
+    whole = take(PKSampler(LABELS, 2, 3), 12)
+    parts = [take(PKSampler(LABELS, 2, 3, rank=rank, world_size=3), 4) for rank in range(3)]
+    assert [batch for turn in zip(*parts, strict=True) for batch in turn] == whole
+    assert (
+        PKSampler(LABELS, 2, 3, rank=0, world_size=3).state() == PKSampler(LABELS, 2, 3, rank=2, world_size=3).state()
+    )
+
+
+def test_errors() -> None:
+    with pytest.raises(ConfigError, match="a batch of 6 people cannot be drawn from 5"):
+        PKSampler(LABELS, 6, 2)
+    with pytest.raises(ConfigError, match="0 people with 2 pictures"):
+        PKSampler(LABELS, 0, 2)
+    with pytest.raises(ConfigError, match="labels must be integers"):
+        PKSampler(LABELS.float(), 2, 2)
+    with pytest.raises(ConfigError, match="batches of 4 from 0 pictures"):
+        ShuffleSampler(0, 4)
+    with pytest.raises(ConfigError, match="seed of a sampler cannot be -1"):
+        ShuffleSampler(4, 4, seed=-1)
+    with pytest.raises(ConfigError, match="rank 2 is outside"):
+        ShuffleSampler(4, 4, rank=2, world_size=2)

@@ -1,0 +1,72 @@
+"""Puts the commands together, and turns what they raise into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from smoothswap.cli import components, datasets, demonstration, doctor, failures, pictures, training
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    name="smoothswap",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (pictures, datasets, training, components, doctor, demonstration):
+    group.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from smoothswap import __version__
+
+        typer.echo(f"smoothswap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _smoothswap(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Show the traceback of an error. May stand anywhere on the line.")
+    ] = False,
+) -> None:
+    """Face swapping with a smooth identity space: swap photographs, train models, measure them.
+
+    Start with `smoothswap swap SOURCE TARGET -o OUT`, or see everything work with `smoothswap demo`.
+
+    Exit codes: 0 done, 1 a failure at work (a full disk), 2 something you can put right (a wrong option or file).
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: the words after `smoothswap`; those of the process where left out.
+    """
+    words, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
+    failures.install_warnings(debug=debug)
+    try:
+        app(words, prog_name="smoothswap")
+    except (Exception, KeyboardInterrupt) as error:
+        sys.exit(failures.report(error, debug=debug))
+    sys.exit(0)
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    # The error text says "run again with --debug", and people add words at the end of a line.
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != DEBUG]
+    return kept + words[end:], len(kept) < end

@@ -1,0 +1,76 @@
+"""What the command line says when something goes wrong: one paragraph on stderr, and an exit code.
+
+2: the user can put it right (a wrong option, a missing file). 1: a failure at work (a full disk, a bug).
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from typing import TextIO
+
+from smoothswap.core.errors import SmoothSwapError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Tell the user about an error on stderr and give the exit code.
+
+    Args:
+        error: what ended the command.
+        debug: show the traceback first.
+    """
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        _print("interrupted", style="")
+        return INTERRUPTED
+    if isinstance(error, SmoothSwapError):
+        _print(str(error))
+        return error.exit_code
+    if isinstance(error, OSError):
+        _print(_operating_system(error))
+        return 1
+    _print(_unexpected(error, debug=debug))
+    return 1
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Stands in for `warnings.showwarning`: the text alone, without the line of code that raised it."""
+    print(f"warning: {message}", file=file or sys.stderr)
+
+
+def install_warnings(*, debug: bool) -> None:
+    """Show warnings as one line each; with `debug`, as Python does, with file and line."""
+    if not debug:
+        warnings.showwarning = show_warning
+
+
+def _operating_system(error: OSError) -> str:
+    where = f" {error.filename!r}" if error.filename else ""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"the operating system refused{where}: {what}\nNothing half-written was left under its final name."
+
+
+def _unexpected(error: BaseException, *, debug: bool) -> str:
+    text = str(error).strip().partition("\n")[0]
+    hint = "" if debug else "\nThis is a fault of smoothswap or a plugin. Run it again with --debug for the traceback."
+    return f"unexpected {type(error).__name__}{': ' if text else ''}{text}{hint}"
+
+
+def _print(text: str, style: str = "bold red") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    # Soft wrap: paths and commands in the text must survive copying from a narrow terminal.
+    line = Text.assemble(("error: ", style), text) if style else Text(text)
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)

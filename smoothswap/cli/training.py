@@ -1,0 +1,187 @@
+"""`train embedder` and `train swapper`: from a named recipe to a folder with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from smoothswap.cli.console import console, table
+from smoothswap.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from smoothswap.core.config import Options
+
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help="Named recipe, see `smoothswap train recipes`. Left out: faceworld_64, or with --resume the run's own.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for weights, checkpoints, log (train.jsonl, tensorboard/) and samples; made if missing.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Change an option of the recipe; may be given many times. Tuples as 1,2,2, nothing as none.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the last checkpoint in --out, with the numbers as if never stopped."),
+]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes a GPU where there is one.")]
+Devices = Annotated[int, typer.Option(min=1, help="How many devices of this machine; more machines by torchrun.")]
+Precision = Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed. auto is bf16 where the device has it.")]
+Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar with the time left.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    group = typer.Typer(
+        help="Train an identity embedder, then a swapper with it.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    group.command("embedder")(embedder)
+    group.command("swapper")(swapper)
+    group.command("recipes")(recipes)
+    app.add_typer(group, name="train")
+
+
+def embedder(
+    out: Out,
+    recipe: Recipe = None,
+    changes: Set = None,
+    resume: Resume = False,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "auto",
+    progress: Progress = True,
+) -> None:
+    """Train an identity embedder with supervised contrastive learning.
+
+    Writes embedder.safetensors, which `train swapper --embedder` takes. Stop it when you like, go on with --resume.
+    """
+    from smoothswap import training
+
+    training.train_embedder(
+        _recipe("embedder", recipe, changes, resume=resume),
+        out,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision,
+        progress=progress,
+    )
+    typer.echo(f"wrote {out / 'embedder.safetensors'}")
+
+
+def swapper(
+    out: Out,
+    embedder: Annotated[
+        Path, typer.Option(help="embedder.safetensors from `train embedder`; it stays frozen.", show_default=False)
+    ],
+    recipe: Recipe = None,
+    changes: Set = None,
+    resume: Resume = False,
+    accelerator: Accelerator = "auto",
+    devices: Devices = 1,
+    precision: Precision = "auto",
+    progress: Progress = True,
+) -> None:
+    """Train a swap generator against a discriminator, with a frozen embedder.
+
+    Writes generator.safetensors beside a copy of the embedder, a folder that `smoothswap swap --model` takes.
+    The log says whether it swaps: similarity to source and target, and an alarm when the output copies the target.
+    """
+    from smoothswap import training
+
+    training.train_swapper(
+        _recipe("swapper", recipe, changes, resume=resume),
+        out,
+        embedder=embedder,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision,
+        progress=progress,
+    )
+    typer.echo(f"wrote {out / 'generator.safetensors'}")
+
+
+def recipes(
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="embedder or swapper; left out, both are listed.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A recipe of that kind, to see all its options.", show_default=False),
+    ] = None,
+) -> None:
+    """List the recipes, or the options of one with their values and ranges.
+
+    `smoothswap train recipes swapper faceworld_64` shows everything that --set can change. The options of a part
+    (generator, data, …) are those of its component: `--set generator.base_channels=48`, `--set data.folder=faces`.
+    """
+    from smoothswap import training
+
+    out = console()
+    if kind is not None and name is not None:
+        out.print(_recipe_table(training.recipe(kind, name)))
+        return
+    rows = table("recipe", "kind", "images to train on", "side, pixels", "data")
+    for each in ("embedder", "swapper") if kind is None else (kind,):
+        for title in training.recipe_names(each):
+            recipe = training.recipe(each, title)
+            rows.add_row(title, each, f"{recipe.images:,}", str(recipe.image_size), recipe.data.name)
+    out.print(rows)
+
+
+def _recipe(kind: str, name: str | None, words: Sequence[str] | None, *, resume: bool) -> Any:
+    from smoothswap import training
+
+    if resume and name is None and not words:
+        return None  # the run's own
+    return training.recipe(kind, name or "faceworld_64", _changes(words))
+
+
+def _recipe_table(recipe: Options) -> Table:
+    rows = table("option", "value", "allowed", "what it does")
+    for info in recipe.infos():
+        value = getattr(recipe, info.name)
+        rows.add_row(info.name, _shown(value), info.limits or info.type, info.help)
+    return rows
+
+
+def _shown(value: object) -> str:
+    from smoothswap.training import Part
+
+    if isinstance(value, Part):
+        return " ".join([value.name, *(f"{key}={item}" for key, item in value.options.items())])
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _changes(words: Sequence[str] | None) -> dict[str, str]:
+    changes = {}
+    for word in words or ():
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"--set cannot be {word!r}", hint="write --set OPTION=VALUE, such as --set batch_size=16")
+        changes[name] = value
+    return changes

@@ -1,0 +1,100 @@
+"""How a figure was made, as an object that is stored with it.
+
+Two figures may be compared only where their protocols agree; `Protocol.differences` says where they do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+FACE = "pixels that are face in the target or in the true swap"
+OUTLINE = "pixels that are head in only one of target and true swap, grown by 1 px for each 64 px of picture"
+BACKGROUND = "pixels that the head touches neither in the target nor in the true swap"
+PICTURES = "clamped to [-1, 1] as a picture file would; PSNR with peak 2, at most 58.9 dB, averaged over pictures"
+SHARES = "projection of the change made on the true change, summed over the pairs, then divided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Everything that decides the figures of a swap report.
+
+    Attributes:
+        judge: name of the embedder that judges identity.
+        judge_sha256: digest of its weights, see `weights_sha256`.
+        generator: name of the generator that is judged.
+        generator_sha256: digest of its weights.
+        embedder: name of the embedder that gave the generator its identities.
+        embedder_sha256: digest of its weights.
+        pairs: number of pairs.
+        split: where the pairs come from, in words; empty where the caller did not say.
+        seed: seed of the pairs; None where the caller did not say.
+        size: side of the pictures, pixels.
+        supersample: subpixels per pixel side with which the pictures were drawn.
+        crop: alignment template of the pictures.
+        face: which pixels count as face.
+        outline: which pixels count as outline.
+        background: which pixels count as background.
+        pictures: what is done to pictures before they are compared, and how.
+        shares: how the shares of the true change are formed.
+    """
+
+    judge: str
+    judge_sha256: str
+    generator: str
+    generator_sha256: str
+    embedder: str
+    embedder_sha256: str
+    pairs: int
+    split: str
+    seed: int | None
+    size: int
+    supersample: int
+    crop: str = "ffhq"
+    face: str = FACE
+    outline: str = OUTLINE
+    background: str = BACKGROUND
+    pictures: str = PICTURES
+    shares: str = SHARES
+
+    @property
+    def judge_is_independent(self) -> bool:
+        """Whether the judge is another model than the embedder that the generator was trained with."""
+        return self.judge_sha256 != self.embedder_sha256
+
+    def differences(self, other: Protocol) -> tuple[str, ...]:
+        """The fields in which two protocols differ, the models that are judged left aside; empty: comparable."""
+        judged = ("generator", "generator_sha256", "embedder", "embedder_sha256")
+        names = [field.name for field in fields(self) if field.name not in judged]
+        return tuple(name for name in names if getattr(self, name) != getattr(other, name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold."""
+        return asdict(self)
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Digest of a model's weights and buffers: names, shapes and values.
+
+    Values are rounded to half precision first, so that a model keeps its digest when it is stored in half.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        value = value.detach().cpu()
+        value = value.to(torch.float16) if value.is_floating_point() else value
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def component_name(module: nn.Module) -> str:
+    """The name that a model was built by, or the name of its class where it was not built by name."""
+    row = getattr(module, "smoothswap_component", None)
+    return str(row.name) if row is not None else type(module).__name__

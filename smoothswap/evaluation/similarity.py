@@ -1,0 +1,68 @@
+"""Identity as a judge sees it: cosines, and which of two people a swapped face is nearer to.
+
+A judge alone is easily fooled (a tint over the whole picture can be enough), so these figures are only worth
+something beside those of `fidelity`. B faces, D identity dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from smoothswap.core.config import Options, option
+from smoothswap.core.errors import ArgumentError
+
+
+def similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of two identity vectors each [B, D], of any length above 0 → [B], from -1 to 1.
+
+    Raises:
+        ArgumentError: the shapes differ or are not [B, D].
+    """
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ArgumentError(f"identity vectors must be two tensors [B, D], got {list(a.shape)} and {list(b.shape)}")
+    return F.cosine_similarity(a.double(), b.double(), dim=1)
+
+
+def nearer_to_source(swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Whether each swapped face is nearer to its source than to its target.
+
+    Strictly nearer: a face that is as near to the one as to the other has not been swapped.
+
+    Args:
+        swapped: identity vectors of the swapped faces [B, D].
+        source: of the people that were to be put in [B, D].
+        target: of the people who were there [B, D].
+
+    Returns:
+        bool [B].
+
+    Raises:
+        ArgumentError: the shapes differ or are not [B, D].
+    """
+    return similarity(swapped, source) > similarity(swapped, target)
+
+
+class IdentitySimilarity:
+    """Metric: how much a swapped face is like the source (or like the target) to a judge.
+
+    The judge should not be the embedder that trained the generator: its loss already rewards fooling that one.
+    """
+
+    unit = "cosine"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        """Options."""
+
+        reference: Literal["source", "target"] = option("source", "the person to compare with")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(self, swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Identity vectors of swap, source and target, each [B, D] → cosines [B]."""
+        return similarity(swapped, source if self.config.reference == "source" else target)

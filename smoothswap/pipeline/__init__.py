@@ -1,0 +1,17 @@
+"""Photographs: find faces, align them, swap them, paste them back, and say so in the picture."""
+
+from smoothswap.pipeline.align import AlignReport, align_folder
+from smoothswap.pipeline.face import Face, Landmarker
+from smoothswap.pipeline.ffhq import Square, arcface_square, crop, ffhq_square
+from smoothswap.pipeline.inspection import Inspection, inspect_file
+from smoothswap.pipeline.mark import Mark
+from smoothswap.pipeline.paste import paste
+from smoothswap.pipeline.picture import Picture
+from smoothswap.pipeline.swap import SwapOutcome, SwapResult, swap_file, swap_pictures
+
+__all__ = [
+    "swap_file", "swap_pictures", "SwapOutcome", "SwapResult",
+    "Picture", "inspect_file", "Inspection", "Mark",
+    "align_folder", "AlignReport",
+    "Face", "Landmarker", "Square", "ffhq_square", "arcface_square", "crop", "paste",
+]  # fmt: skip

@@ -1,0 +1,241 @@
+"""Preparing a data set: every photograph of a folder becomes one or more FFHQ crops.
+
+Sub-folders stay, so that a folder of people stays one. Photographs are worked on in parallel processes; each crop is
+written aside and renamed, and a manifest remembers what is done, so that a stopped run continues where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+from smoothswap.core.errors import InputError, WorkError
+from smoothswap.core.files import write_aside
+from smoothswap.pipeline import align_one
+from smoothswap.pipeline.align_one import Job
+from smoothswap.pipeline.manifest import Entry, Manifest
+from smoothswap.pipeline.picture import MAX_MEGAPIXELS
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm")
+REPORT = "report.json"
+_FURTHER_FACE = re.compile(r"-face\d+$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignReport:
+    """What an alignment run did; also in `report.json` beside the crops.
+
+    Args:
+        folder: where the photographs are.
+        out: where the crops are.
+        pictures: photographs found.
+        crops: crops now in `out` that belong to them.
+        skipped: photographs that an earlier run had finished.
+        failures: photographs without a crop, and why.
+        seconds: how long it took.
+    """
+
+    folder: Path
+    out: Path
+    pictures: int
+    crops: int
+    skipped: int
+    failures: Mapping[str, str]
+    seconds: float
+
+    def __str__(self) -> str:
+        made = f"{self.crops} crops of {self.pictures - len(self.failures)} photographs in {self.out}"
+        lines = [f"{made} ({self.seconds:.1f} s, {self.skipped} photographs were done before)"]
+        if self.failures:
+            lines.append(f"{len(self.failures)} of {self.pictures} photographs gave no crop:")
+            reasons = Counter(self.failures.values())
+            for reason, count in reasons.most_common():
+                example = next(source for source, why in self.failures.items() if why == reason)
+                lines.append(f"  {count} × {reason} (such as {example})")
+            lines.append(f"all of them: {self.out / REPORT}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "folder": str(self.folder),
+            "out": str(self.out),
+            "pictures": self.pictures,
+            "crops": self.crops,
+            "skipped": self.skipped,
+            "failures": dict(self.failures),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def align_folder(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    size: int = 256,
+    workers: int | None = None,
+    face: Literal["largest", "all"] = "largest",
+    suffix: Literal["png", "jpg"] = "png",
+    landmarker: str = "yunet",
+    landmarker_options: Mapping[str, Any] | None = None,
+    min_side: float = 0.0,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> AlignReport:
+    """Crop the faces of all photographs of a folder and its sub-folders, the FFHQ way.
+
+    Called again, it does only what is missing or what has changed. With more than one worker it starts processes, so
+    a script that calls it needs the usual `if __name__ == "__main__":`.
+
+    Args:
+        folder: photographs, in any depth; files of other suffixes and hidden files are passed over.
+        out: folder for the crops; made where it is missing.
+        size: side of the crops in pixels.
+        workers: processes; one for each core where left out, and 1 works in this process.
+        face: `"largest"` for one crop a photograph, `"all"` for one for each face (`name.png`, `name-face1.png`, …).
+        suffix: format of the crops.
+        landmarker: component that finds the faces.
+        landmarker_options: its options.
+        min_side: faces whose square has a side of fewer pixels in the photograph are left out.
+        max_megapixels: larger pictures are refused before they are decoded.
+        progress: called with the number of finished and of all photographs.
+
+    Raises:
+        InputError: no such folder, no photographs in it, or an `out` that holds something else.
+        WorkError: the disk is full or a worker died. What is done stays done.
+    """
+    started = time.monotonic()
+    folder, out = Path(folder), Path(out)
+    _check(folder, size, workers, suffix, face)
+    jobs = _jobs(folder, out)
+    settings: dict[str, Any] = {
+        "size": size, "face": face, "suffix": suffix, "landmarker": landmarker,
+        "landmarker_options": dict(landmarker_options or {}), "min_side": min_side,
+    }  # fmt: skip
+    manifest = Manifest(out, json.loads(json.dumps(settings)))
+    _make_folder(out)
+    todo = [job for job in jobs if not manifest.is_done(job.source, job.stamp)]
+    setup = align_one.Setup(folder=folder, out=out, max_megapixels=max_megapixels, **settings)
+    with manifest:
+        for done, entry in enumerate(_work(todo, setup, workers or _cores()), len(jobs) - len(todo) + 1):
+            before = manifest.entries.get(entry.source)
+            manifest.add(entry)
+            for file in set(before.files if before else ()).difference(entry.files):
+                (out / file).unlink(missing_ok=True)  # a crop of the photograph as it was
+            if progress is not None:
+                progress(done, len(jobs))
+    manifest.write()
+    entries = [manifest.entries[job.source] for job in jobs]
+    report = AlignReport(
+        folder=folder,
+        out=out,
+        pictures=len(jobs),
+        crops=sum(len(entry.crops) for entry in entries),
+        skipped=len(jobs) - len(todo),
+        failures={entry.source: entry.failure for entry in entries if entry.failure},
+        seconds=time.monotonic() - started,
+    )
+    with write_aside(out / REPORT) as aside:
+        aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return report
+
+
+def _check(folder: Path, size: int, workers: int | None, suffix: str, face: str) -> None:
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {str(folder)!r}", hint="name the folder with the photographs")
+    if size < 8:
+        raise InputError(f"size cannot be {size}", hint="give the side of the crops in pixels, 8 or more")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers cannot be {workers}", hint="give 1 or more, or leave it out")
+    if suffix not in ("png", "jpg"):
+        raise InputError(f"suffix cannot be {suffix!r}", hint="give png or jpg")
+    if face not in ("largest", "all"):
+        raise InputError(f"face cannot be {face!r}", hint="give largest or all")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _jobs(folder: Path, out: Path) -> list[Job]:
+    """The photographs in order of their paths, each with the name of its crops."""
+    found = list(_photographs(folder, out.resolve()))
+    if not found:
+        raise InputError(f"no photographs in {str(folder)!r}", f"looked for {' '.join(SUFFIXES)}, in all sub-folders")
+    stems = Counter(path.relative_to(folder).with_suffix("") for path in found)
+    jobs = []
+    for path in found:
+        source = path.relative_to(folder)
+        stem = source.with_suffix("")
+        if stems[stem] > 1 or _FURTHER_FACE.search(stem.name):
+            # a.jpg and a.png would meet in one crop, as would the second face of a.jpg and a-face1.jpg
+            stem = stem.with_name(f"{stem.name}_{source.suffix[1:]}")
+        facts = path.stat()
+        jobs.append(Job(source=source.as_posix(), stem=stem.as_posix(), stamp=(facts.st_size, facts.st_mtime_ns)))
+    return jobs
+
+
+def _photographs(folder: Path, out: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and (Path(place) / name).resolve() != out
+        )
+        for name in sorted(files):
+            path = Path(place) / name
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+                yield path
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InputError(f"cannot make the folder {str(out)!r}", str(cause), hint="name another folder") from cause
+
+
+def _work(jobs: list[Job], setup: align_one.Setup, workers: int) -> Iterator[Entry]:
+    """Entries as they are finished."""
+    if workers == 1 or len(jobs) < 2:
+        align_one.start(setup)
+        yield from map(align_one.run, jobs)
+        return
+    # Fresh processes: forking one that runs OpenCV's or torch's threads may deadlock.
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=align_one.start, initargs=(setup,)
+    ) as pool:
+        try:
+            yield from _in_flight(pool, jobs, 4 * workers)
+        except BrokenProcessPool as cause:
+            raise WorkError(
+                "a worker process died while aligning",
+                "often the memory is full, since each worker holds a decoded photograph",
+                hint="start again with fewer workers; what is done stays done",
+            ) from cause
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_flight(pool: ProcessPoolExecutor, jobs: list[Job], limit: int) -> Iterator[Entry]:
+    """Keep a few jobs waiting at the pool, not a million."""
+    waiting = iter(jobs)
+    running: set[Future[Entry]] = set()
+    while True:
+        for job in waiting:
+            running.add(pool.submit(align_one.run, job))
+            if len(running) >= limit:
+                break
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()

@@ -1,0 +1,282 @@
+"""A photograph as an upright RGB array, together with everything that must survive until it is written again.
+
+H, W: height and width in pixels, after the EXIF orientation has been applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+from smoothswap.core.errors import InputError
+from smoothswap.pipeline import metadata
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+MAX_MEGAPIXELS = 200.0
+
+# Raster formats that Pillow decodes itself; JPEG includes the MPO of phones. EPS is left out on purpose:
+# Pillow hands it to Ghostscript.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "TGA")
+
+# What Pillow's decoders are known to raise on damaged files.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+_TYPES = {8: np.uint8, 16: np.uint16}
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Picture:
+    """A decoded photograph.
+
+    Args:
+        pixels: [H, W, 3] RGB, uint8 or uint16, upright.
+        alpha: [H, W] of the same type, or None where the picture has no transparency.
+        grey: whether the file was grey; it is then written grey again.
+        icc: colour profile of `pixels`, as the file carried it; None for sRGB and for what was converted.
+        exif: EXIF block without orientation and thumbnail, ready to be written.
+        xmp: XMP packet of the file.
+        name: how messages call the picture.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    grey: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    name: str = "picture"
+
+    @classmethod
+    def read(cls, path: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Self:
+        """Read any picture; of an animation or a stack of pages, the first.
+
+        CMYK is converted to sRGB (through its profile where it has one), palettes are expanded, 16-bit PNG and TIFF
+        keep their 16 bits.
+
+        Args:
+            path: file to read; its content decides the format, not its name.
+            max_megapixels: larger pictures are refused before they are decoded.
+
+        Raises:
+            InputError: missing, empty, no picture, damaged, cut off, or too large.
+        """
+        path = Path(path)
+        data = _read_bytes(path)
+        with _quiet(), _open(data, path, max_megapixels) as image:
+            try:
+                image.load()
+                return cls._decode(image, data, str(path))
+            except InputError:
+                raise
+            except _DAMAGE as cause:
+                raise InputError(
+                    f"{str(path)!r} is damaged or cut off",
+                    f"{image.format} of {image.width} × {image.height} pixels, {len(data)} bytes: {cause}",
+                    hint="copy or download the file again",
+                ) from cause
+
+    @classmethod
+    def _decode(cls, image: Image.Image, data: bytes, name: str) -> Self:
+        tags = metadata.exif_of(image)
+        orientation = int(tags.get(metadata.ORIENTATION, 1)) if tags is not None else 1
+        icc = image.info.get("icc_profile") or None
+        xmp = metadata.xmp_of(image)
+        deep = _decode_16_bits(image, data)
+        if deep is not None:
+            pixels, alpha, grey = deep
+        else:
+            pixels, alpha, grey, icc = _decode_8_bits(image, icc, name)
+        pixels = _upright(pixels, orientation)
+        return cls(
+            pixels=pixels,
+            alpha=None if alpha is None else _upright(alpha, orientation),
+            grey=grey,
+            icc=icc if metadata.profile_fits(icc, grey=grey) else None,
+            exif=metadata.exif_to_keep(tags, width=pixels.shape[1], height=pixels.shape[0]),
+            xmp=xmp,
+            name=name,
+        )
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def bits(self) -> int:
+        """Bits of a channel: 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize
+
+    def with_pixels(self, pixels: Pixels) -> Self:
+        """The same picture with other pixels [H, W, 3] of the same type."""
+        return dataclasses.replace(self, pixels=pixels)
+
+    def as_uint8(self) -> npt.NDArray[np.uint8]:
+        """Pixels [H, W, 3] in 8 bits, rounded; no copy where they have 8 bits already."""
+        return to_bits(self.pixels, 8)  # type: ignore[return-value]
+
+    def write(
+        self,
+        path: Path | str,
+        *,
+        overwrite: bool = False,
+        quality: int = 95,
+        xmp: bytes | None = None,
+    ) -> Path:
+        """Write by suffix: see `smoothswap.pipeline.encode.write_picture`."""
+        from smoothswap.pipeline.encode import write_picture
+
+        return write_picture(self, path, overwrite=overwrite, quality=quality, xmp=xmp)
+
+
+def to_bits(values: Pixels, bits: int) -> Pixels:
+    """Values of 8 or 16 bits as `bits` bits, rounded to nearest, so that white stays white."""
+    have = 8 * values.dtype.itemsize
+    if have == bits:
+        return values
+    if bits == 8:
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return values.astype(np.uint16) * np.uint16(257)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise InputError(f"cannot read {str(path)!r}", cause.strerror or str(cause), hint="check the path") from cause
+    if not data:
+        raise InputError(f"{str(path)!r} is empty", "0 bytes", hint="copy or download the file again")
+    return data
+
+
+# Pillow's limit is a global of the process; ours is an argument, so Pillow's is lifted while a header is read.
+_pillow_limit = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # Decoders warn about oddities that do not harm the pixels (palette transparency, unknown tags).
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _open(data: bytes, path: Path, max_megapixels: float) -> Image.Image:
+    try:
+        with _pillow_limit:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    except _DAMAGE as cause:
+        raise InputError(
+            f"{str(path)!r} is no picture that can be read",
+            f"{len(data)} bytes, beginning with {data[:12]!r}",
+            hint="give a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file (convert HEIC and raw files first)",
+        ) from cause
+    megapixels = image.width * image.height / 1e6
+    if megapixels > max_megapixels:
+        raise InputError(
+            f"{str(path)!r} is too large: {image.width} × {image.height} pixels",
+            f"{megapixels:.0f} megapixels in a file of {len(data)} bytes; the limit is {max_megapixels:g}",
+            hint="make the picture smaller, or raise max_megapixels if it is meant to be that large",
+        )
+    return image
+
+
+Decoded = tuple[Pixels, Pixels | None, bool]
+
+
+def _decode_16_bits(image: Image.Image, data: bytes) -> Decoded | None:
+    """Pixels, alpha and greyness of 16-bit PNG and TIFF files; None for everything else.
+
+    Pillow cuts colour of 16 bits down to 8, so OpenCV decodes these. A layout that OpenCV does not know (16-bit CMYK,
+    for one) is left to Pillow, at 8 bits. Both apply the orientation of TIFF files and leave that of PNG alone.
+    """
+    if not metadata.is_16_bit(image, data):
+        return None
+    array: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None or array.dtype != np.uint16 or array.shape[:2] != (image.height, image.width):
+        return None
+    if array.ndim == 2:
+        return np.repeat(array[:, :, None], 3, axis=2), None, True
+    grey = image.mode in ("L", "LA", "I", "I;16", "I;16B")
+    pixels = np.ascontiguousarray(array[:, :, 2::-1])
+    return pixels, (np.ascontiguousarray(array[:, :, 3]) if array.shape[2] == 4 else None), grey
+
+
+def _decode_8_bits(
+    image: Image.Image, icc: bytes | None, name: str
+) -> tuple[Pixels, Pixels | None, bool, bytes | None]:
+    if image.mode.startswith("I"):  # 16-bit grey of other formats, in Pillow's wider modes
+        values = np.asarray(image)
+        if values.size and (values.min() < 0 or values.max() > 65535):
+            raise _unsupported(image, name)
+        return np.repeat(values.astype(np.uint16)[:, :, None], 3, axis=2), None, True, icc
+    if image.mode == "CMYK":
+        return np.asarray(_cmyk_to_rgb(image, icc)), None, False, None
+    grey = image.mode in ("1", "L", "LA", "La")
+    has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    if image.mode == "F":
+        raise _unsupported(image, name)
+    try:
+        if image.mode in ("La", "RGBa"):
+            image = image.convert(image.mode.upper())
+        array = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    except ValueError as cause:
+        raise _unsupported(image, name) from cause
+    alpha = np.ascontiguousarray(array[:, :, 3]) if has_alpha else None
+    return np.ascontiguousarray(array[:, :, :3]), alpha, grey, icc
+
+
+def _unsupported(image: Image.Image, name: str) -> InputError:
+    return InputError(
+        f"{name!r} holds values that are no 8- or 16-bit colours",
+        f"{image.format} in mode {image.mode}",
+        hint="convert it to an RGB picture first",
+    )
+
+
+def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    if icc is not None:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            converted: Any = ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted  # type: ignore[no-any-return]
+    return image.convert("RGB")
+
+
+def _upright(array: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation (1 to 8) to [H, W] or [H, W, C]; unknown values leave the picture as it is."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)  # type: ignore[return-value]

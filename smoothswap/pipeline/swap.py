@@ -1,0 +1,302 @@
+"""From two photographs to one: find the faces, crop, swap, paste back, mark.
+
+B: faces in a batch, S: side of the generator's crops, D: length of the identity vector.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+
+from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
+from smoothswap.pipeline.encode import check_output
+from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
+from smoothswap.pipeline.ffhq import Crop, crop, ffhq_square
+from smoothswap.pipeline.mark import IptcMarker, Mark
+from smoothswap.pipeline.paste import FEATHER, match_colour, paste
+from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# ArcFace's window is 190.5 / 256 of an FFHQ crop, so a crop this much larger than the template loses nothing to it.
+_CROP_FOR_ARCFACE = 256 / 190.5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SwapResult:
+    """What `swap_pictures` made.
+
+    Args:
+        picture: the target with the swapped faces.
+        faces: all faces of the target, the largest first.
+        swapped: indices of those that were swapped.
+        source_face: the face of the source; None where the source was an aligned crop.
+    """
+
+    picture: Picture
+    faces: tuple[Face, ...]
+    swapped: tuple[int, ...]
+    source_face: Face | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SwapOutcome:
+    """What `swap_file` wrote.
+
+    Args:
+        out: the file.
+        result: faces and pixels.
+        mark: what was written into the file's metadata, None where nothing was.
+    """
+
+    out: Path
+    result: SwapResult
+    mark: Mark | None
+
+    def __str__(self) -> str:
+        result = self.result
+        lines = [f"{self.out}: swapped {len(result.swapped)} of {len(result.faces)} faces"]
+        for index, face in enumerate(result.faces):
+            lines.append(f"  face {index}: {face}{'' if index in result.swapped else ', left as it was'}")
+        lines.append("marked as changed by a model" if self.mark else "not marked as changed by a model")
+        return "\n".join(lines)
+
+
+def swap_pictures(
+    source: Picture,
+    target: Picture,
+    *,
+    generator: nn.Module,
+    embedder: nn.Module,
+    face: int | Literal["all"] = "all",
+    source_face: int = 0,
+    landmarker: str | Landmarker = "yunet",
+    aligned_source: bool = False,
+    colour_transfer: bool = False,
+    keep_detail: bool = False,
+    feather: float = FEATHER,
+    batch_size: int = 8,
+) -> SwapResult:
+    """Put the person of `source` into `target`. The pixels outside the pasted boxes stay as they are.
+
+    Args:
+        source: picture of the person.
+        target: picture whose expression, pose and background stay.
+        generator: takes crops [B, 3, S, S] in [-1, 1] and identities [B, D]; runs where its weights are.
+        embedder: gives the identity of the source.
+        face: which face of the target, 0 for the largest, or `"all"`.
+        source_face: which face of the source, 0 for the largest.
+        landmarker: component that finds the faces, or its name.
+        aligned_source: the source is an FFHQ crop already; no face is looked for in it.
+        colour_transfer: give each swapped face the mean and spread of the old face's colours.
+        keep_detail: keep what is finer than the generator's crops can show (pores, hair, but also edges of the old
+            face), instead of replacing the box by an enlarged crop.
+        feather: width of the pasted box's soft edge, as a share of its side, 0 to 0.5.
+        batch_size: faces that the generator works on at once.
+
+    Raises:
+        NoFaceError: no face in one of the pictures.
+        InputError: a face index out of range, an aligned source that is not square, a wrong `feather`.
+        ArgumentError: generator and embedder do not belong together.
+        WorkError: the generator gave values that are no numbers.
+    """
+    if not 0 <= feather <= 0.5:
+        raise InputError(f"feather cannot be {feather:g}", hint="give a share of the box from 0 to 0.5")
+    if batch_size < 1:
+        raise InputError(f"batch_size cannot be {batch_size}", hint="give 1 or more")
+    _check_models(generator, embedder)
+    finder = build_landmarker(landmarker)
+    person = None if aligned_source else _choose(_find(source, finder, "source"), source_face, source)[0]
+    faces = _find(target, finder, "target")
+    chosen = faces if face == "all" else _choose(faces, face, target)
+
+    with _evaluating(generator, embedder):
+        identity = _identity(source, person, embedder)
+        squares = [ffhq_square(one) for one in chosen]
+        size = int(generator.image_size)  # type: ignore[arg-type]
+        old: list[Crop] = []
+        new: list[Crop] = []
+        for start in range(0, len(squares), batch_size):
+            batch = [crop(target.pixels, square, size) for square in squares[start : start + batch_size]]
+            swapped = _generate(generator, batch, identity)
+            new += [match_colour(*pair) for pair in zip(swapped, batch, strict=True)] if colour_transfer else swapped
+            old += batch
+    if target.grey:
+        new = [_grey(one) for one in new]
+    pixels = paste(target.pixels, new, squares, feather=feather, originals=old if keep_detail else None)
+    return SwapResult(
+        picture=target.with_pixels(pixels),
+        faces=tuple(faces),
+        swapped=tuple(range(len(faces))) if face == "all" else (face,),
+        source_face=person,
+    )
+
+
+def swap_file(
+    source: Path | str,
+    target: Path | str,
+    out: Path | str,
+    *,
+    generator: nn.Module,
+    embedder: nn.Module,
+    face: int | Literal["all"] = "all",
+    source_face: int = 0,
+    landmarker: str | Landmarker = "yunet",
+    aligned_source: bool = False,
+    colour_transfer: bool = False,
+    keep_detail: bool = False,
+    feather: float = FEATHER,
+    batch_size: int = 8,
+    overwrite: bool = False,
+    quality: int = 95,
+    mark: bool = True,
+    weights_hash: str | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> SwapOutcome:
+    """`swap_pictures` from file to file: `out` is written whole or not at all, and says what it is.
+
+    Args:
+        source: picture of the person.
+        target: picture whose expression, pose and background stay; its size, alpha, colour profile and EXIF as well.
+        out: picture to write: .png, .jpg, .webp or .tif.
+        generator: see `swap_pictures`, as for the arguments up to `batch_size`.
+        embedder: as above.
+        face: as above.
+        source_face: as above.
+        landmarker: as above.
+        aligned_source: as above.
+        colour_transfer: as above.
+        keep_detail: as above.
+        feather: as above.
+        batch_size: as above.
+        overwrite: replace `out` where it exists.
+        quality: 1 to 100, for JPEG and WebP.
+        mark: write the IPTC mark into the picture's metadata.
+        weights_hash: sha256 of the generator's weights, for the mark.
+        max_megapixels: larger pictures are refused before they are decoded.
+
+    Raises:
+        InputError: a picture that cannot be read, or an `out` that cannot be written to; and those of `swap_pictures`.
+        WorkError: writing failed, for instance on a full disk.
+    """
+    out = check_output(out, overwrite=overwrite)  # before the work, not after it
+    result = swap_pictures(
+        Picture.read(source, max_megapixels=max_megapixels),
+        Picture.read(target, max_megapixels=max_megapixels),
+        generator=generator,
+        embedder=embedder,
+        face=face,
+        source_face=source_face,
+        landmarker=landmarker,
+        aligned_source=aligned_source,
+        colour_transfer=colour_transfer,
+        keep_detail=keep_detail,
+        feather=feather,
+        batch_size=batch_size,
+    )
+    said = Mark(weights_sha256=weights_hash) if mark else None
+    xmp = None if said is None else IptcMarker(IptcMarker.Config()).packet(said, result.picture.xmp)
+    result.picture.write(out, overwrite=overwrite, quality=quality, xmp=xmp)
+    return SwapOutcome(out=out, result=result, mark=said)
+
+
+def _find(picture: Picture, finder: Landmarker, role: str) -> list[Face]:
+    faces = finder.find(picture.as_uint8())
+    if not faces:
+        raise NoFaceError(
+            f"no face in the {role} {picture.name!r}",
+            f"{picture.width} × {picture.height} pixels",
+            *finder.tried(picture.height, picture.width),
+            hint="choose a picture that shows a whole face, not much smaller than 20 pixels",
+        )
+    return faces
+
+
+def _choose(faces: Sequence[Face], index: int, picture: Picture) -> list[Face]:
+    if not 0 <= index < len(faces):
+        raise InputError(
+            f"{picture.name!r} has no face {index}",
+            *(f"face {place}: {face}" for place, face in enumerate(faces)),
+            hint="give the number of one of these; 0 is the largest",
+        )
+    return [faces[index]]
+
+
+def _check_models(generator: nn.Module, embedder: nn.Module) -> None:
+    takes, gives = generator.identity_dim, embedder.dim
+    if takes != gives:
+        raise ArgumentError(
+            f"the generator takes identities of {takes} numbers, the embedder gives {gives}",
+            hint="use the embedder that the generator was trained with",
+        )
+
+
+@contextlib.contextmanager
+def _evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Without gradients and in evaluation mode; the modules' own modes come back at the end."""
+    import torch
+
+    modes = [module.training for module in modules]
+    try:
+        with torch.inference_mode():
+            for module in modules:
+                module.eval()
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)
+
+
+def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tensor:
+    """The identity [1, D] of a face, or of a whole picture that is an FFHQ crop."""
+    from smoothswap.core.interfaces import FaceInput
+    from smoothswap.modules.face_input import to_face_input
+
+    expects = embedder.expects
+    if not isinstance(expects, FaceInput):
+        raise ArgumentError("the embedder does not declare the face crop it expects", f"expects: {expects!r}")
+    if person is not None:
+        size = expects.size if expects.template == "ffhq" else math.ceil(expects.size * _CROP_FOR_ARCFACE)
+        face = crop(source.pixels, ffhq_square(person), size)
+    elif source.width == source.height:
+        face = source.pixels.astype(np.float32) / np.float32(np.iinfo(source.pixels.dtype).max)
+    else:
+        raise InputError(
+            f"{source.name!r} is no aligned crop: {source.width} × {source.height} pixels",
+            hint="give a square FFHQ crop, or let the face be found (aligned_source=False)",
+        )
+    identity: Tensor = embedder(to_face_input(_to_tensor([face], embedder), expects))
+    return identity
+
+
+def _generate(generator: nn.Module, crops: Sequence[Crop], identity: Tensor) -> list[Crop]:
+    import torch
+
+    images = _to_tensor(crops, generator)
+    swapped = generator(images, identity.to(images).expand(len(images), -1))
+    if not bool(torch.isfinite(swapped).all()):
+        raise WorkError("the generator gave values that are no numbers", hint="the weights are damaged; train again")
+    pixels = ((swapped.float() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)
+    return [np.ascontiguousarray(one) for one in pixels.cpu().numpy()]
+
+
+def _grey(face: Crop) -> Crop:
+    grey: Crop = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+    return grey
+
+
+def _to_tensor(crops: Sequence[Crop], module: nn.Module) -> Tensor:
+    """Crops [S, S, 3] in [0, 1] as a tensor [B, 3, S, S] in [-1, 1], where and as the module's weights are."""
+    import torch
+
+    like = next(module.parameters(), torch.empty(0))
+    images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
+    return (images * 2 - 1).to(like)

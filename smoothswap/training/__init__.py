@@ -1,0 +1,19 @@
+"""Training of identity embedders and swappers, by recipe, on Lightning Fabric."""
+
+from smoothswap.training.embedder import train_embedder
+from smoothswap.training.loop import TrainResult
+from smoothswap.training.named import recipe, recipe_names
+from smoothswap.training.recipes import EmbedderRecipe, Part, SwapperRecipe, load_recipe
+from smoothswap.training.swapper import train_swapper
+
+__all__ = [
+    "recipe",
+    "recipe_names",
+    "load_recipe",
+    "train_embedder",
+    "train_swapper",
+    "EmbedderRecipe",
+    "SwapperRecipe",
+    "Part",
+    "TrainResult",
+]

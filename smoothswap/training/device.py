@@ -1,0 +1,61 @@
+"""The engine: Lightning Fabric on the device, precision and number of processes that a run asks for."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from smoothswap.core.errors import ConfigError
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+_Precision = Literal["32-true", "bf16-mixed"]
+
+
+def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
+    """Launch Fabric; with several devices this starts the other processes (or joins those of `torchrun`).
+
+    Args:
+        accelerator: `auto`, `cpu`, `cuda`, …
+        devices: processes on this machine, one a device.
+        precision: `32-true`, `bf16-mixed`, or `auto`: bfloat16 on GPUs that compute in it, else float32. CPUs take
+            float32, since bfloat16 only saves memory there.
+
+    Raises:
+        ConfigError: a device or precision that is not there.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision cannot be {precision!r}", f"allowed: {', '.join(PRECISIONS)}")
+    if devices < 1:
+        raise ConfigError(f"devices cannot be {devices}", "allowed: ≥ 1")
+    if precision == "auto":
+        fast = accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if fast else "32-true"
+    try:
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
+            precision=cast("_Precision", precision),
+        )
+    except (ValueError, RuntimeError) as cause:
+        raise ConfigError(
+            f"cannot train on {devices} device(s) of {accelerator!r}", str(cause), hint="try --accelerator cpu"
+        ) from cause
+    fabric.launch()
+    return fabric
+
+
+def seed_step(seed: int, rank: int, images: int) -> None:
+    """Seed every generator for one step.
+
+    What a step draws then depends on seed, process and images seen only, so that a resumed run draws what the
+    uninterrupted one would have, and measuring in between changes nothing.
+    """
+    mixed = int(np.random.SeedSequence([seed, rank, images]).generate_state(1, np.uint64)[0]) >> 1
+    torch.manual_seed(mixed)
+    random.seed(mixed)
+    np.random.seed(mixed % 2**32)  # noqa: NPY002 (plugins may use the global generator)

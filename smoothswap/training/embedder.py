@@ -1,0 +1,205 @@
+"""Training of an identity embedder: P people × K images a batch, augmented, one loss on the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from smoothswap.core.errors import ConfigError, InputError
+from smoothswap.core.interfaces import FaceDataset
+from smoothswap.data.augment import Augment
+from smoothswap.data.sampler import PKSampler
+from smoothswap.modules import weights
+from smoothswap.modules.face_input import to_face_input
+from smoothswap.training.batches import Batches
+from smoothswap.training.device import make_fabric, seed_step
+from smoothswap.training.ema import Ema
+from smoothswap.training.folder import RECIPE, open_folder
+from smoothswap.training.loop import Loop, TrainResult
+from smoothswap.training.optimizers import (
+    average_buffers,
+    average_gradients,
+    embedder_optimizer,
+    restore_optimizer,
+    set_learning_rate,
+    step,
+)
+from smoothswap.training.parts import build_data, build_part, share
+from smoothswap.training.recipes import EmbedderRecipe, save_recipe
+from smoothswap.training.schedule import learning_rate
+from smoothswap.training.validation import measure_embedder
+
+EMBEDDER = "embedder.safetensors"
+
+
+def train_embedder(
+    recipe: EmbedderRecipe | None,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    precision: str = "auto",
+    progress: bool = True,
+) -> TrainResult:
+    """Train an identity embedder and write it, with log, samples and checkpoints, into a folder.
+
+    Args:
+        recipe: what to train and how; None when resuming takes the recipe of the run.
+        out: the run's folder; `embedder.safetensors` in it is the averaged embedder, for `smoothswap.load`.
+        resume: continue the run in the folder, bit for bit.
+        accelerator: `auto`, `cpu`, `cuda`.
+        devices: devices on this machine.
+        precision: `auto`, `32-true`, `bf16-mixed`.
+        progress: show a progress bar, or a line every half minute where there is no terminal.
+
+    Raises:
+        ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data.
+        InputError: the data cannot be read, or there is nothing to resume.
+        CheckpointError: no checkpoint of the run can be read.
+        WorkError: the training diverged, or the disk is full.
+    """
+    out = Path(out)
+    recipe = open_folder(recipe, out, "embedder", resume=resume)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    fabric = make_fabric(accelerator, devices, precision)
+    work = EmbedderWork(recipe, fabric)
+    if fabric.global_rank == 0:
+        save_recipe(recipe, out / RECIPE)
+    command = f"smoothswap train embedder --out {out} --resume"
+    return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+
+
+class EmbedderWork:
+    """Embedder, loss, optimiser, average and data of one training.
+
+    Args:
+        recipe: what to build.
+        fabric: the engine.
+
+    Raises:
+        ConfigError, InputError, UnknownNameError: parts that cannot be built or do not fit together.
+    """
+
+    weights_name = EMBEDDER
+
+    def __init__(self, recipe: EmbedderRecipe, fabric: Fabric) -> None:
+        self.recipe, self.fabric = recipe, fabric
+        self.batch_size = recipe.batch_size
+        people = share(recipe.people_per_batch, fabric.world_size, recipe.accumulate, "people")
+        data = build_data(recipe.data, recipe.image_size, fabric)
+        if data.people < 2:
+            raise InputError(
+                f"the data set {recipe.data.name!r} holds {data.people} person(s)",
+                hint="an embedder learns to tell people apart: it needs at least two, better hundreds",
+            )
+        if recipe.people_per_batch > data.people:
+            raise ConfigError(
+                f"people_per_batch cannot be {recipe.people_per_batch}: the data set holds {data.people} people",
+                hint=f"choose people_per_batch={data.people} or less",
+            )
+        # The same weights in every process: what is built depends on the seed alone.
+        seed_step(recipe.seed, 0, 0)
+        memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        size = {"image_size": recipe.image_size, "input_size": recipe.image_size}
+        self.embedder: nn.Module = build_part(recipe.embedder, "embedder", **size)
+        self.embedder.to(fabric.device, memory_format=memory)
+        dim: Any = self.embedder.dim
+        self.loss: nn.Module = build_part(recipe.loss, "loss", people=data.people, dim=dim).to(fabric.device)
+        self.optimizer = embedder_optimizer(recipe, (self.embedder, self.loss), fabric.device)
+        self.ema = Ema(self.embedder, recipe.ema_half_life, recipe.ema_rampup)
+        sampler = PKSampler(
+            data.labels,
+            people,
+            recipe.images_per_person,
+            recipe.seed,
+            groups=getattr(data, "groups", None),
+            people_per_group=recipe.people_per_group,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+        )
+        self.batches = Batches(data, sampler, fabric.device, workers=recipe.workers, memory_format=memory)
+        self.augment = Augment(recipe.augment)
+        self._validation: FaceDataset | None = None
+        self._shown: dict[str, float] = {}
+
+    def step(self, images: int) -> dict[str, Tensor]:
+        """One optimiser step. A contrastive loss sees each accumulated part by itself, but all processes together."""
+        recipe, fabric = self.recipe, self.fabric
+        self.embedder.train()
+        set_learning_rate(self.optimizer, learning_rate(recipe, recipe.learning_rate, images))
+        batch = self.batches.next()
+        faces = self.augment(batch.images, torch.default_generator)  # seeded anew at each step by the loop
+        parts = zip(faces.chunk(recipe.accumulate), batch.labels.chunk(recipe.accumulate), strict=True)
+        total = torch.zeros((), device=fabric.device)
+        for faces, labels in parts:
+            with fabric.autocast():
+                z = self.embedder(to_face_input(faces, self.embedder.expects))  # type: ignore[arg-type]
+            z, labels = self._of_all_processes(z.float(), labels)
+            loss = self.loss(z, labels) / recipe.accumulate
+            fabric.backward(loss)
+            total += loss.detach()
+        average_gradients(fabric, self.optimizer)
+        step(self.optimizer, recipe.clip_gradients)
+        average_buffers(fabric, self.embedder)
+        self.ema.update(self.embedder, self.batch_size, images + self.batch_size)
+        return {"loss": total}
+
+    def _of_all_processes(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors and labels of every process, so that each vector is compared with the whole batch."""
+        if self.fabric.world_size == 1:
+            return z, labels
+        every: Any = self.fabric.all_gather(z, sync_grads=True)
+        whose: Any = self.fabric.all_gather(labels)
+        return every.flatten(0, 1), whose.flatten()
+
+    def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
+        """An embedder raises no alarms; the loss and the AUC tell."""
+        self._shown["loss"] = means["loss"]
+        return []
+
+    def panel(self) -> str:
+        """Loss and last AUC."""
+        return ", ".join(f"{name} {value:.3f}" for name, value in self._shown.items())
+
+    def validate(self) -> tuple[dict[str, float], Tensor | None]:
+        """Verification AUC of the averaged embedder on held-out people."""
+        if self.recipe.validation is None:
+            return {}, None
+        if self._validation is None:
+            self._validation = build_data(self.recipe.validation, self.recipe.image_size)
+        values = measure_embedder(self.ema.module, self._validation, self.fabric.device)
+        self._shown.update(values)
+        return values, None
+
+    def state(self) -> dict[str, Any]:
+        """Weights, average, optimiser, position in the data."""
+        return {
+            "embedder": self.embedder.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Return to a state.
+
+        Raises:
+            CheckpointError: weights that do not fit; the message names them.
+        """
+        weights.load_into(self.embedder, state["embedder"], where="checkpoint: embedder")
+        weights.load_into(self.ema.module, state["ema"], where="checkpoint: averaged embedder")
+        weights.load_into(self.loss, state["loss"], where="checkpoint: loss")
+        restore_optimizer(self.optimizer, state["optimizer"])
+        self.batches.restore(state["batches"])
+
+    def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
+        """Write the averaged embedder."""
+        return weights.save(self.ema.module, folder / EMBEDDER, notes=notes)

@@ -1,0 +1,105 @@
+"""The health panel of a swapper: whether it swaps, and whether the two players are in balance.
+
+"It trains but it does not swap" looks like success in every loss but one: the output copies the target, the change
+loss is near 0, the discriminator is content. The panel puts the numbers that tell side by side, and says so aloud.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from smoothswap.core.errors import WorkError
+
+_SMOOTHING = 0.7  # share of the old value kept from one line of the log to the next
+_WON = 0.995  # accuracy from which the discriminator counts as having won
+_PATIENCE = 5  # lines of the log for which it must have won before that is an alarm
+
+
+class Health:
+    """Follows the means of the log's lines and tells what is wrong.
+
+    Args:
+        copy_alarm_after: images after which an output nearer to the target's person than to the source's is an alarm.
+    """
+
+    def __init__(self, copy_alarm_after: int) -> None:
+        self.copy_alarm_after = copy_alarm_after
+        self.values: dict[str, float] = {}
+        self._won = 0
+        self._told: list[str] = []
+
+    def update(self, means: Mapping[str, float], images: int) -> list[str]:
+        """Take in one line of the log.
+
+        Args:
+            means: `similarity_source` and `similarity_target`, cosines by the training embedder; `psnr_target`, dB;
+                `accuracy_real` and `accuracy_fake` of the discriminator, 0 to 1.
+            images: images seen.
+
+        Returns:
+            Alarms that were not raised yet, or that are raised again after the trouble had gone.
+        """
+        for name in ("similarity_source", "similarity_target", "psnr_target", "accuracy_real", "accuracy_fake"):
+            if name in means:
+                old = self.values.get(name, means[name])
+                self.values[name] = _SMOOTHING * old + (1 - _SMOOTHING) * means[name]
+        troubles = {name: text for name, text in (self._copies(images), self._won_by_discriminator(means)) if text}
+        news = [text for name, text in troubles.items() if name not in self._told]
+        self._told = list(troubles)
+        return news
+
+    def _copies(self, images: int) -> tuple[str, str]:
+        source, target = self.values.get("similarity_source"), self.values.get("similarity_target")
+        if source is None or target is None or images < self.copy_alarm_after or source > target:
+            return "copies", ""
+        return "copies", (
+            f"the output copies the target: after {images:,} images it is no nearer to the source's person "
+            f"({source:.2f}) than to the target's ({target:.2f}). "
+            "Lower change_weight, raise identity_weight, or check that the embedder tells people apart."
+        )
+
+    def _won_by_discriminator(self, means: Mapping[str, float]) -> tuple[str, str]:
+        both = min(means.get("accuracy_real", 0.0), means.get("accuracy_fake", 0.0))
+        self._won = self._won + 1 if both >= _WON else 0
+        if self._won < _PATIENCE:
+            return "won", ""
+        return "won", (
+            f"the discriminator has won: it tells real from swapped in {100 * both:.0f} % of the images, so the "
+            "generator learns nothing from it. Lower discriminator_learning_rate or raise r1_gamma."
+        )
+
+    def line(self) -> str:
+        """The panel in one line."""
+        if not self.values:
+            return "nothing measured yet"
+        value = {name: f"{number:.2f}" for name, number in self.values.items()}
+        return (
+            f"cosine to source {value.get('similarity_source', '–')}, to target {value.get('similarity_target', '–')}"
+            f" · {self.values.get('psnr_target', math.nan):.1f} dB to the target picture"
+            f" · D right on real {value.get('accuracy_real', '–')}, on swapped {value.get('accuracy_fake', '–')}"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed training needs to go on alike."""
+        return {"values": dict(self.values), "won": self._won, "told": list(self._told)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Return to a state."""
+        self.values, self._won, self._told = dict(state["values"]), state["won"], list(state["told"])
+
+
+def check_finite(means: Mapping[str, float], images: int) -> None:
+    """Stop a training whose numbers are no longer finite.
+
+    Raises:
+        WorkError: a mean is infinite or not a number; the last checkpoint stays as it is.
+    """
+    bad = [f"{name} = {value}" for name, value in means.items() if not math.isfinite(value)]
+    if bad:
+        raise WorkError(
+            f"the training diverged after {images:,} images",
+            *bad,
+            hint="the last good checkpoint is kept; try a lower learning rate, or clip_gradients=1",
+        )

@@ -1,0 +1,254 @@
+"""The loop that both trainings share: steps, log, validation, checkpoints, interruption, resuming."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from smoothswap.core.errors import ArgumentError, CheckpointError
+from smoothswap.training.checkpoint import load_checkpoint, save_checkpoint
+from smoothswap.training.device import seed_step
+from smoothswap.training.health import check_finite
+from smoothswap.training.logging import Log, RunLog, SilentLog
+from smoothswap.training.recipes import TrainingRecipe
+from smoothswap.training.samples import save_sheet
+from smoothswap.training.schedule import passes
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training gives back.
+
+    Args:
+        path: file of the trained weights (the average), for `smoothswap.load`.
+        images: images seen.
+        seconds: time spent on them, over all resumed parts.
+        metrics: the last numbers of log and validation.
+        finished: False where the run was interrupted and can be resumed.
+    """
+
+    path: Path
+    images: int
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    finished: bool = True
+
+
+class Work(Protocol):
+    """One kind of training, as the loop sees it."""
+
+    batch_size: int
+    weights_name: str
+
+    def step(self, images: int) -> Mapping[str, Tensor]:
+        """One optimiser step after `images` images; scalars on the device, to be averaged for the log."""
+
+    def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
+        """Take in the means of a line of the log; returns alarms."""
+
+    def panel(self) -> str:
+        """The state of things, in one line."""
+
+    def validate(self) -> tuple[dict[str, float], Tensor | None]:
+        """Numbers on held-out data, and a sheet of samples, uint8 [3, H, W]."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Return to a state."""
+
+    def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
+        """Write the trained weights; returns the main file."""
+
+
+class Loop:
+    """Runs a training to its end, or to where it is interrupted.
+
+    Args:
+        work: what is trained.
+        recipe: length and intervals.
+        folder: the run's folder.
+        fabric: the engine.
+        resume: continue from the newest good checkpoint.
+        progress: show progress.
+        resume_command: what to type after an interruption.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        recipe: TrainingRecipe,
+        folder: Path,
+        fabric: Fabric,
+        *,
+        resume: bool,
+        progress: bool,
+        resume_command: str,
+    ) -> None:
+        self.work, self.recipe, self.folder, self.fabric = work, recipe, folder, fabric
+        self.resume_command = resume_command
+        self.images, self.seconds = 0, 0.0
+        self.metrics: dict[str, float] = {}
+        self._sums: dict[str, list[Tensor]] = {}
+        self._interrupted = False
+        messages = self._restore() if resume else []
+        self._first = fabric.global_rank == 0
+        self.log: Log = (
+            RunLog(folder, start=self.images, total=recipe.images, progress=progress) if self._first else SilentLog()
+        )
+        for message in messages:
+            self.log.say(message, "yellow")
+
+    def run(self) -> TrainResult:
+        """Train.
+
+        Raises:
+            WorkError: the training diverged, or a file cannot be written.
+        """
+        listener = _Interruption()
+        began, before = time.monotonic(), self.seconds
+        try:
+            with listener:
+                while self.images < self.recipe.images and not self._stopped(listener):
+                    self._step()
+                    self.seconds = before + time.monotonic() - began
+            saved = self._finish()
+        finally:
+            self.log.close()
+        finished = self.images >= self.recipe.images
+        return TrainResult(saved, self.images, self.seconds, dict(self.metrics), finished)
+
+    def _step(self) -> None:
+        before, recipe = self.images, self.recipe
+        seed_step(recipe.seed, self.fabric.global_rank, before)
+        try:
+            values = self.work.step(before)
+        except ArgumentError as cause:
+            # Shapes cannot change on the way, so after the first step a refused tensor is one that is not finite.
+            if self.metrics or self._sums:
+                check_finite({"a tensor of the last step": float("nan")}, before)
+            raise cause
+        self.images = before + self.work.batch_size
+        for name, value in values.items():
+            self._sums.setdefault(name, []).append(value)
+        self.log.advance(self.images)
+        if passes(before, self.images, recipe.log_every):
+            self._write_log()
+        if self.images >= recipe.images:
+            return  # the end validates and saves on its own
+        if passes(before, self.images, recipe.validate_every):
+            self._validate()
+        if passes(before, self.images, recipe.checkpoint_every):
+            self._save()
+
+    def _write_log(self) -> None:
+        if not self._sums:
+            return
+        names = list(self._sums)
+        # One transfer from the device for all numbers of the line.
+        means = torch.stack([torch.stack(self._sums[name]).float().mean() for name in names])
+        self._sums.clear()
+        if self.fabric.world_size > 1:
+            self.fabric.all_reduce(means, reduce_op="mean")
+        line = dict(zip(names, means.tolist(), strict=True))
+        check_finite(line, self.images)
+        for alarm in self.work.reflect(line, self.images):
+            self.log.say(f"ALARM: {alarm}", "bold red")
+        self.metrics.update(line)
+        self.log.write(self.images, {**line, "seconds": self.seconds})
+        self.log.panel(self.work.panel())
+
+    def _validate(self) -> None:
+        if self._first:
+            values, sheet = self.work.validate()
+            self.metrics.update(values)
+            if values:
+                self.log.write(self.images, values)
+                shown = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+                self.log.say(f"{self.images:,} images · validation: {shown}")
+            if sheet is not None:
+                save_sheet(sheet, self.folder / "samples" / f"{self.images:09}.png")
+                self.log.picture(self.images, sheet)
+        self.fabric.barrier()
+
+    def _save(self) -> Path:
+        self._write_log()  # also makes sure that only a finite state is written
+        path = self.folder / self.work.weights_name
+        if self._first:
+            state = {"images": self.images, "seconds": self.seconds, "metrics": self.metrics}
+            save_checkpoint({**state, "work": self.work.state()}, self.folder)
+            notes = {"recipe": self.recipe.name, "images": self.images, "seconds": round(self.seconds)}
+            path = self.work.save_weights(self.folder, notes)
+        self.fabric.barrier()
+        return path
+
+    def _finish(self) -> Path:
+        if self.images >= self.recipe.images:
+            self._write_log()
+            self._validate()
+        else:
+            self.log.say(
+                f"interrupted after {self.images:,} of {self.recipe.images:,} images; "
+                f"continue with `{self.resume_command}`",
+                "yellow",
+            )
+        return self._save()
+
+    def _restore(self) -> list[str]:
+        try:
+            state, faults = load_checkpoint(self.folder)
+        except FileNotFoundError:
+            return ["the run was interrupted before its first checkpoint, it starts again"]
+        try:
+            self.work.restore(state["work"])
+            self.images, self.seconds = state["images"], state["seconds"]
+            self.metrics = dict(state["metrics"])
+        except (KeyError, ValueError, RuntimeError) as cause:
+            if isinstance(cause, CheckpointError):
+                raise
+            raise CheckpointError(
+                f"the checkpoint in {str(self.folder)!r} does not fit the run's recipe", *str(cause).splitlines()
+            ) from cause
+        return [f"{fault}; going on from the checkpoint before it, {self.images:,} images" for fault in faults]
+
+    def _stopped(self, listener: _Interruption) -> bool:
+        if self.fabric.world_size == 1:
+            return listener.stop
+        # All processes must leave the loop at the same step; asking at each would cost more than waiting a little.
+        if (self.images // self.work.batch_size) % 16:
+            return False
+        flag = torch.tensor(float(listener.stop), device=self.fabric.device)
+        self.fabric.all_reduce(flag, reduce_op="max")
+        return bool(flag)
+
+
+class _Interruption:
+    """Turns the first Ctrl-C or termination into a wish to stop after the current step; the second acts at once."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self._old: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._ask)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+        signal.signal(number, self._old[number] or signal.SIG_DFL)

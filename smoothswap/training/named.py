@@ -1,0 +1,164 @@
+"""The recipes that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from smoothswap.core.errors import UnknownNameError
+from smoothswap.core.names import did_you_mean
+from smoothswap.data.augment import Augment
+from smoothswap.training.overrides import apply_overrides
+from smoothswap.training.recipes import EmbedderRecipe, Kind, Part, Recipe, SwapperRecipe, kind_named
+
+_FACEWORLD = Part(
+    "faceworld",
+    {"groups": 100, "people_per_group": 12, "images_per_person": 10, "cache": "datasets", "workers": 2},
+)
+_FACEWORLD_HELD_OUT = Part(
+    "faceworld",
+    {
+        "split": "held_out_people",
+        "groups": 32,
+        "people_per_group": 4,
+        "images_per_person": 6,
+        "cache": "datasets",
+        "workers": 2,
+    },
+)
+
+
+def embedder_faceworld_64() -> EmbedderRecipe:
+    """A small embedder on rendered heads: minutes on two CPU cores."""
+    return EmbedderRecipe(
+        name="faceworld_64",
+        image_size=64,
+        embedder=Part("small_resnet"),
+        loss=Part("supcon", {"temperature": 0.1}),
+        data=_FACEWORLD,
+        validation=_FACEWORLD_HELD_OUT,
+        images=120_000,
+        # Eight of a batch's people share their colouring, so that shape is what tells them apart.
+        people_per_batch=32,
+        people_per_group=8,
+        # Marks and partings have a side, and colour is part of a person.
+        augment=Augment.Config(flip=0.0, brightness=0.1, saturation=0.1, tint=0.02),
+        warmup_images=4_000,
+        decay_floor=0.01,
+        validate_every=20_000,
+        checkpoint_every=20_000,
+    )
+
+
+def embedder_faceworld_64_judge() -> EmbedderRecipe:
+    """An embedder of another shape and seed, to judge the swaps of a generator that never saw it."""
+    small = Part("small_resnet", {"dim": 128, "widths": (24, 48, 96, 160), "blocks": (2, 1, 1, 1), "pool": "average"})
+    recipe = embedder_faceworld_64()
+    return replace(recipe, name="faceworld_64_judge", embedder=small, images=80_000, seed=1)
+
+
+def embedder_paper_256() -> EmbedderRecipe:
+    """The paper's embedder: ResNet-50 on VGGFace2, cropped the FFHQ way; set `data.folder`.
+
+    The paper names network, loss and data; optimiser, batch, temperature and length are not known.
+    """
+    return EmbedderRecipe(
+        name="paper_256",
+        image_size=256,
+        embedder=Part("smooth_resnet50"),
+        loss=Part("supcon", {"temperature": 0.07}),
+        data=Part("identity_folder", {"folder": "vggface2"}),
+        images=30_000_000,
+        people_per_batch=64,
+        images_per_person=4,
+        optimizer="sgd",
+        learning_rate=0.1,
+        weight_decay=1e-4,
+        warmup_images=300_000,
+        ema_half_life=50_000,
+        channels_last=True,
+        workers=8,
+        log_every=10_000,
+        validate_every=500_000,
+        checkpoint_every=500_000,
+    )
+
+
+def swapper_faceworld_64() -> SwapperRecipe:
+    """A small generator on rendered heads: within an hour on two CPU cores."""
+    return SwapperRecipe(
+        name="faceworld_64",
+        image_size=64,
+        generator=Part("smooth_unet_64"),
+        discriminator=Part("stylegan2_64"),
+        data=_FACEWORLD,
+        validation=_FACEWORLD_HELD_OUT,
+        images=30_000,
+        batch_size=8,
+        discriminator_learning_rate=1e-3,
+        # Lower at first: a large λ_chg from the start keeps the generator at the identity map.
+        change_weight=0.25,
+        change_weight_late=2.0,
+        warmup_images=400,
+        decay_floor=0.05,
+        ema_half_life=2_000,
+        log_every=400,
+        validate_every=2_000,
+        checkpoint_every=2_000,
+        copy_alarm_after=10_000,
+    )
+
+
+def swapper_paper_256() -> SwapperRecipe:
+    """The paper's swapper: NCSN++ U-Net against StyleGAN2's discriminator on FFHQ; set `data.folder`.
+
+    Batch, length, R1 weight and averaging are not known.
+    """
+    return SwapperRecipe(
+        name="paper_256",
+        image_size=256,
+        generator=Part("smooth_unet"),
+        discriminator=Part("stylegan2"),
+        data=Part("image_folder", {"folder": "ffhq256"}),
+        images=10_000_000,
+        batch_size=32,
+        warmup_images=20_000,
+        decay="constant",
+        ema_half_life=20_000,
+        workers=8,
+        log_every=5_000,
+        validate_every=100_000,
+        checkpoint_every=100_000,
+        copy_alarm_after=500_000,
+    )
+
+
+_NAMED: dict[Kind, dict[str, Callable[[], Recipe]]] = {
+    "embedder": {"faceworld_64": embedder_faceworld_64, "faceworld_64_judge": embedder_faceworld_64_judge, "paper_256": embedder_paper_256},
+    "swapper": {"faceworld_64": swapper_faceworld_64, "paper_256": swapper_paper_256},
+}
+
+
+def recipe_names(kind: str) -> list[str]:
+    """Names of the recipes for `embedder` or `swapper`."""
+    return list(_NAMED[kind_named(kind)])
+
+
+def recipe(kind: str, name: str, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """A named recipe, with some options changed.
+
+    Args:
+        kind: `embedder` or `swapper`.
+        name: one of `recipe_names(kind)`.
+        overrides: values as text by dotted name, such as `{"generator.base_channels": "32", "batch_size": "8"}`.
+
+    Raises:
+        UnknownNameError: no such kind, recipe, option or component; the message suggests the nearest name.
+        ConfigError: a value that the option cannot have.
+    """
+    recipes = _NAMED[kind_named(kind)]
+    if name not in recipes:
+        raise UnknownNameError(
+            f"unknown {kind} recipe {name!r}{did_you_mean(name, recipes)}", f"recipes: {', '.join(recipes)}"
+        )
+    return apply_overrides(recipes[name](), overrides or {})

@@ -1,0 +1,95 @@
+"""Changes to a recipe in the words of a command line: `batch_size=8`, `generator.base_channels=32`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from smoothswap.core.catalogue import CATALOGUE
+from smoothswap.core.config import Options
+from smoothswap.core.errors import ConfigError, UnknownNameError
+from smoothswap.core.names import did_you_mean
+from smoothswap.training.recipes import Part, TrainingRecipe, group_names, part_names
+
+R = TypeVar("R", bound=TrainingRecipe)
+
+
+def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
+    """A recipe with some options changed.
+
+    `PART.name=…` exchanges a component and keeps those of its options that the new one has too; `PART.OPTION=…` sets
+    one of its options, `PART=none` leaves out a part that may be left out.
+
+    Args:
+        recipe: the recipe to start from.
+        overrides: values as text, by dotted name.
+
+    Raises:
+        UnknownNameError: a name that no option, part or component has; the message suggests the nearest.
+        ConfigError: a value that the option cannot have.
+    """
+    parts, groups = part_names(type(recipe)), group_names(type(recipe))
+    heads = [*parts, *groups]
+    changed: dict[str, Any] = {}
+    # Names first: which options a part has depends on the component it names.
+    for key in sorted(overrides, key=lambda key: not key.endswith(".name")):
+        text = overrides[key]
+        head, dot, tail = key.partition(".")
+        if not dot and head not in heads:
+            changed[head] = _parse(type(recipe), head, text)
+        elif not dot:
+            changed[head] = _whole_part(type(recipe), head, text)
+        elif head not in heads:
+            raise UnknownNameError(
+                f"unknown part {head!r} in {key!r}{did_you_mean(head, heads)}", f"parts: {', '.join(heads)}"
+            )
+        elif head in groups:
+            group = changed.get(head, getattr(recipe, head))
+            changed[head] = dataclasses.replace(group, **{tail: groups[head].parse(tail, text)})
+        else:
+            part = changed.get(head, getattr(recipe, head))
+            changed[head] = _change(part, parts[head], head, tail, text)
+    return dataclasses.replace(recipe, **changed)
+
+
+def _parse(cls: type[TrainingRecipe], name: str, text: str) -> Any:
+    names = {field.name: field for field in dataclasses.fields(cls)}
+    if name not in names or name == "name":
+        heads = [*part_names(cls), *group_names(cls)]
+        raise UnknownNameError(
+            f"unknown option {name!r} of the recipe{did_you_mean(name, names)}",
+            f"options: {', '.join(key for key in names if key not in (*heads, 'name'))}",
+            f"parts with options of their own: {', '.join(heads)}",
+        )
+    return cls.parse(name, text)
+
+
+def _whole_part(cls: type[TrainingRecipe], name: str, text: str) -> Part | None:
+    optional = next(field for field in dataclasses.fields(cls) if field.name == name).default is None
+    if text.lower() == "none" and optional:
+        return None
+    raise ConfigError(
+        f"{name!r} has options of its own, it cannot be {text!r}",
+        hint=f"write {name}.name={text}" if name in part_names(cls) else f"write {name}.OPTION={text}",
+    )
+
+
+def _change(part: Part | None, kind: str, head: str, name: str, text: str) -> Part:
+    if name == "name":
+        options = _config(text, kind)
+        kept = {} if part is None else {key: value for key, value in part.options.items() if key in _names(options)}
+        return Part(text, kept)
+    if part is None:
+        raise ConfigError(f"the recipe has no {head}", hint=f"name one first: {head}.name=…")
+    value = _config(part.name, kind).parse(name, text)
+    return Part(part.name, {**part.options, name: value})
+
+
+def _config(name: str, kind: str) -> type[Options]:
+    config: type[Options] = CATALOGUE.find(name, kind).resolve().Config
+    return config
+
+
+def _names(config: type[Options]) -> set[str]:
+    return {info.name for info in config.infos()}

@@ -1,0 +1,42 @@
+"""Small random changes to swapped faces before the embedder sees them; differentiable, on the device.
+
+An identity loss is easily pleased by patterns that this one embedder at this one place takes for a person. Moving and
+tinting the image by a little, differently each time, leaves only what every placement of the face agrees on.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SHIFT, _SCALE, _COLOR = 0.06, 0.06, 0.4  # shares of the side, of the size, and in units of [-1, 1], at strength 1
+
+
+def perturb(images: Tensor, strength: float) -> Tensor:
+    """Mirror, shift, scale and tint each image on its own.
+
+    Randomness comes from PyTorch's global generator, which the loop seeds anew at each step.
+
+    Args:
+        images: [B, 3, S, S] in [-1, 1].
+        strength: 0 changes nothing, 1 most.
+
+    Returns:
+        [B, 3, S, S]; a tint may leave [-1, 1] a little.
+    """
+    if strength == 0:
+        return images
+    B = images.shape[0]
+    draws = torch.rand(7, B, device=images.device)
+    signed = 2 * draws - 1
+    mirror = 1 - 2 * (draws[0] < 0.5 * strength).float()
+    size = 1 + strength * _SCALE * signed[1]
+    across, down = 2 * strength * _SHIFT * signed[2:4]  # the grid spans [-1, 1], so a whole side is 2
+    zero = torch.zeros_like(size)
+    matrix = torch.stack([mirror * size, zero, across, zero, size, down], 1).view(B, 2, 3)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    gains = 1 + strength * _COLOR * 0.5 * signed[4:7].T.reshape(B, 3, 1, 1)
+    tinted: Tensor = (moved + 1) * gains - 1  # gains belong to light, which is 0 at black
+    return tinted

@@ -1,0 +1,182 @@
+"""Recipes: everything that decides how a training goes, as frozen dataclasses that check themselves.
+
+The unit of progress is the image, not the step: lengths, schedules and intervals are counted in images, so they keep
+their meaning when the batch size changes. A run's recipe is saved beside it as `recipe.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from smoothswap.core.config import Options, option
+from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
+from smoothswap.core.files import write_aside
+from smoothswap.core.names import did_you_mean
+from smoothswap.data.augment import Augment
+
+Kind = Literal["embedder", "swapper"]
+
+
+@dataclass(frozen=True)
+class Part(Options):
+    """A component by name, with the options that differ from its defaults."""
+
+    name: str = option(help="name of the component, as in `smoothswap list`")
+    options: Mapping[str, Any] = option({}, "its options, as in `smoothswap describe`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe(Options):
+    """What both kinds of training share."""
+
+    name: str = option("custom", "name of the recipe")
+    image_size: int = option(64, "side of the images, pixels; parts that have the option take it", at_least=8)
+    data: Part = option(Part("faceworld"), "data set to train on")  # noqa: RUF009
+    validation: Part | None = option(None, "data set to measure and draw samples on; none: no validation")  # noqa: RUF009
+    images: int = option(1_000_000, "length of the training, images", at_least=1)
+    accumulate: int = option(1, "parts a batch is computed in, to save memory", at_least=1)
+    seed: int = option(0, "seed of weights, batches and augmentation", at_least=0)
+    warmup_images: int = option(0, "the learning rate rises from 0 over this many images", at_least=0)
+    decay: str = option("cosine", "course of the learning rate", choices=("cosine", "linear", "constant"))
+    decay_floor: float = option(0.0, "last learning rate, as a share of the first", at_least=0, at_most=1)
+    clip_gradients: float | None = option(None, "largest norm of a network's gradient; none: as it is", above=0)
+    ema_half_life: int = option(10_000, "half-life of the averaged weights, images; 0: no averaging", at_least=0)
+    ema_rampup: float = option(0.05, "the half-life is at most this share of the images seen", at_least=0)
+    channels_last: bool = option(False, "keep images and weights in channels_last order")
+    threads: int = option(0, "CPU threads; 0: as PyTorch chooses", at_least=0)
+    workers: int = option(0, "processes that read the data; 0: none beside this one", at_least=0)
+    log_every: int = option(2_000, "images between lines of the log", at_least=1)
+    validate_every: int = option(50_000, "images between validations and sample sheets", at_least=1)
+    checkpoint_every: int = option(50_000, "images between checkpoints", at_least=1)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            UnknownNameError: an option that the recipe does not have.
+            ConfigError: a value that does not fit.
+        """
+        parts, groups = part_names(cls), group_names(cls)
+        made = dict(values)
+        for key, value in values.items():
+            if key in parts and value is not None:
+                made[key] = Part(value["name"], dict(value["options"]))
+            elif key in groups:
+                made[key] = groups[key].make(value)
+        return cls.make(made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderRecipe(TrainingRecipe):
+    """How an identity embedder is trained: batches of P people × K images each."""
+
+    embedder: Part = option(Part("small_resnet"), "the embedder")  # noqa: RUF009
+    loss: Part = option(Part("supcon"), "supcon, triplet, arcface, softmax, or a loss of the same form")  # noqa: RUF009
+    people_per_batch: int = option(32, "P, people in a batch", at_least=2)
+    images_per_person: int = option(4, "K, images of each of them", at_least=1)
+    people_per_group: int = option(
+        1, "people of one group of look-alikes that enter a batch together, where the data set has groups", at_least=1
+    )
+    optimizer: str = option("adamw", "optimiser", choices=("sgd", "adam", "adamw"))
+    learning_rate: float = option(1e-3, "highest learning rate", above=0)
+    momentum: float = option(0.9, "momentum of sgd, first beta of adam", at_least=0, below=1)
+    weight_decay: float = option(1e-4, "weight decay of matrices and kernels", at_least=0)
+    augment: Augment.Config = option(Augment.Config(), "random changes of the images; its options go by dotted name")  # noqa: RUF009
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a batch, over all devices."""
+        return self.people_per_batch * self.images_per_person
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapperRecipe(TrainingRecipe):
+    """How a generator is trained against a discriminator and a frozen embedder."""
+
+    generator: Part = option(Part("smooth_unet_64"), "the generator")  # noqa: RUF009
+    discriminator: Part = option(Part("stylegan2_64"), "the discriminator")  # noqa: RUF009
+    identity_embedders: tuple[str, ...] = option((), "further embedder files that judge the identity in the loss")
+    batch_size: int = option(8, "target images in a batch, over all devices", at_least=1)
+    self_pairs: int = option(1, "pairs of each part of a batch whose source is their target", at_least=0)
+    self_weight: float = option(1.0, "weight of those pairs in the change loss, against 1", at_least=0)
+    learning_rate: float = option(1e-3, "highest learning rate of the generator", above=0)
+    discriminator_learning_rate: float = option(4e-3, "highest learning rate of the discriminator", above=0)
+    betas: tuple[float, ...] = option((0.0, 0.99), "the two betas of Adam", at_least=0, below=1)
+    adversarial_weight: float = option(1.0, "weight of the adversarial loss", at_least=0)
+    identity_weight: float = option(4.0, "λ_id, weight of the identity loss", at_least=0)
+    change_weight: float = option(1.0, "λ_chg, weight of the change loss at the start", at_least=0)
+    change_weight_late: float = option(1.0, "λ_chg once the identity loss is below its threshold", at_least=0)
+    identity_threshold: float = option(0.2, "running identity loss at which λ_chg changes for good", at_least=0)
+    augment_identity: float = option(0.0, "strength of shift, mirror and colour jitter before f", at_least=0, at_most=1)
+    r1_gamma: float = option(1.0, "weight of the gradient penalty", at_least=0)
+    r1_every: int = option(16, "steps between gradient penalties", at_least=1)
+    copy_alarm_after: int = option(50_000, "images after which a copied target is an alarm", at_least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.betas) != 2:
+            raise ConfigError(f"option 'betas' of SwapperRecipe needs two numbers, got {self.betas!r}")
+
+
+Recipe = EmbedderRecipe | SwapperRecipe
+RECIPES: dict[Kind, type[EmbedderRecipe] | type[SwapperRecipe]] = {
+    "embedder": EmbedderRecipe,
+    "swapper": SwapperRecipe,
+}
+
+
+def part_names(cls: type[TrainingRecipe]) -> dict[str, str]:
+    """The fields of a recipe class that hold a part, with the kind of component each names."""
+    kinds = {"data": "dataset", "validation": "dataset"}
+    return {field.name: kinds.get(field.name, field.name) for field in fields(cls) if "Part" in str(field.type)}
+
+
+def group_names(cls: type[TrainingRecipe]) -> dict[str, type[Options]]:
+    """The fields of a recipe class that hold a group of options, with the class of each."""
+    return {field.name: type(field.default) for field in fields(cls) if _is_group(field.default)}  # type: ignore[misc]
+
+
+def _is_group(default: Any) -> bool:
+    return isinstance(default, Options) and not isinstance(default, Part)
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe as JSON, whole or not at all."""
+    kind = next(kind for kind, cls in RECIPES.items() if isinstance(recipe, cls))
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps({"kind": kind, **recipe.to_dict()}, indent=2) + "\n", encoding="utf-8")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe that `save_recipe` wrote.
+
+    Raises:
+        InputError: there is no such file.
+        CheckpointError: it is no recipe, or one whose options this version does not know.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return RECIPES[values.pop("kind")].from_dict(values)
+    except FileNotFoundError as cause:
+        raise InputError(f"no recipe {str(path)!r}", hint="name the folder of a training run") from cause
+    except (ValueError, KeyError, TypeError, AttributeError, UnknownNameError) as cause:
+        raise CheckpointError(f"{str(path)!r} is no recipe that can be read", *str(cause).splitlines()) from cause
+
+
+def kind_named(kind: str) -> Kind:
+    """The kind of training with this name.
+
+    Raises:
+        UnknownNameError: neither `embedder` nor `swapper`.
+    """
+    for known in get_args(Kind):
+        if kind == known:
+            return known  # type: ignore[no-any-return]
+    raise UnknownNameError(
+        f"unknown kind of training {kind!r}{did_you_mean(kind, RECIPES)}", f"kinds: {', '.join(RECIPES)}"
+    )

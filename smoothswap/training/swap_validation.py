@@ -1,0 +1,66 @@
+"""How the averaged generator does on held-out pairs, in numbers and on a sheet."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smoothswap.training.game import cosine, embed
+from smoothswap.training.samples import Pairs, sheet
+
+_SHOWN = 8  # pairs on a sheet
+
+
+@torch.no_grad()
+def measure_swapper(
+    generator: Any, f: Any, pairs: Pairs, device: torch.device, memory: torch.memory_format
+) -> tuple[dict[str, float], Tensor]:
+    """Swap some pairs and compare.
+
+    Args:
+        generator: the averaged generator.
+        f: the embedder that it was trained with; its verdict is partial, since the generator learnt to please it.
+        pairs: held-out pairs.
+        device: where to.
+        memory: order of the images in memory.
+
+    Returns:
+        Cosines to source and target, PSNR to the target picture and, where the true swaps are known, `held_out_gain`:
+        the PSNR to them minus that of the untouched target, dB (above 0 the swap is worth having). And a sheet, uint8
+        [3, H, W].
+    """
+    swaps, z_swap, z_source, z_target = [], [], [], []
+    for at in range(0, len(pairs.source), 16):
+        source, target = (
+            images[at : at + 16].to(device, memory_format=memory) for images in (pairs.source, pairs.target)
+        )
+        z_source.append(embed(f, source))
+        z_target.append(embed(f, target))
+        swap = generator(target, z_source[-1])
+        z_swap.append(embed(f, swap))
+        swaps.append(swap.float().cpu())
+    swapped, z = torch.cat(swaps), torch.cat(z_swap)
+    values = {
+        "held_out_similarity_source": float(cosine(z, torch.cat(z_source))),
+        "held_out_similarity_target": float(cosine(z, torch.cat(z_target))),
+        "held_out_psnr_target": mean_psnr(swapped, pairs.target),
+    }
+    columns = [pairs.source, pairs.target, swapped]
+    if pairs.truth is not None:
+        values["held_out_gain"] = mean_psnr(swapped, pairs.truth) - mean_psnr(pairs.target, pairs.truth)
+        columns.append(pairs.truth)
+    return values, sheet([column[:_SHOWN] for column in columns])
+
+
+def psnr(mse: float) -> float:
+    """PSNR in dB of images in [-1, 1], at most 99."""
+    return min(99.0, 10 * math.log10(4 / mse)) if mse > 0 else 99.0
+
+
+def mean_psnr(a: Tensor, b: Tensor) -> float:
+    """Mean over images of the PSNR, dB, the swap clipped to what a picture can hold."""
+    mse = (a.clamp(-1, 1) - b).square().flatten(1).mean(1).clamp_min(1e-9)
+    return float((10 * (4 / mse).log10()).mean())

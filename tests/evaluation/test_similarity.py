@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import smoothswap
+from smoothswap.core.errors import ArgumentError, ConfigError
+from smoothswap.evaluation.similarity import nearer_to_source, similarity
+
+
+def test_similarity_is_the_cosine_of_each_row() -> None:
+    a = torch.tensor([[1.0, 0.0], [1.0, 1.0], [3.0, 4.0]])
+    b = torch.tensor([[0.0, 2.0], [2.0, 2.0], [-6.0, -8.0]])
+    assert similarity(a, b).tolist() == pytest.approx([0.0, 1.0, -1.0])
+
+
+def test_a_copied_target_is_never_nearer_to_the_source() -> None:
+    torch.manual_seed(0)
+    source, target = torch.randn(50, 8), torch.randn(50, 8)
+    assert not nearer_to_source(target, source, target).any()
+    assert nearer_to_source(source, source, target).all()
+
+
+def test_nearer_counts_the_right_person() -> None:
+    source, target = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert nearer_to_source(torch.tensor([[2.0, 1.0]]), source, target).tolist() == [True]
+    assert nearer_to_source(torch.tensor([[1.0, 2.0]]), source, target).tolist() == [False]
+    assert nearer_to_source(torch.tensor([[1.0, 1.0]]), source, target).tolist() == [False]
+
+
+def test_shuffled_pairs_are_at_chance() -> None:
+    torch.manual_seed(0)
+    source, target, swapped = torch.randn(3, 4000, 16).unbind()
+    assert float(nearer_to_source(swapped, source, target).double().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_metric_compares_with_the_person_it_was_built_for() -> None:
+    source, target = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    swapped = torch.tensor([[4.0, 3.0]])
+    assert smoothswap.build("identity_similarity")(swapped, source, target).item() == pytest.approx(0.8)
+    to_target = smoothswap.build("identity_similarity", reference="target")
+    assert to_target(swapped, source, target).item() == pytest.approx(0.6)
+    with pytest.raises(ConfigError, match="reference"):
+        smoothswap.build("identity_similarity", reference="nobody")
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ArgumentError, match=r"\[2, 3\] and \[1, 3\]"):
+        similarity(torch.ones(2, 3), torch.ones(1, 3))

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from smoothswap.core.errors import ArgumentError, SmoothSwapError
+from smoothswap.ops import bias_act, modulated_conv2d, supcon_loss, upfirdn2d
+
+x, f = torch.randn(2, 3, 8, 8), torch.ones(4)
+w, s = torch.randn(5, 3, 3, 3), torch.randn(2, 3)
+z, labels = torch.randn(4, 2), torch.zeros(4, dtype=torch.long)
+nan, meta = float("nan"), "meta"
+
+# what is wrong, and words that the message must hold
+CASES = {
+    "rank of x": (lambda: upfirdn2d(x[0], f), ["x has 3 dimensions", "[B, C, H, W]", "[3, 8, 8]"]),
+    "no tensor": (lambda: upfirdn2d([1], f), ["x is a list"]),
+    "integers": (lambda: upfirdn2d(x.int(), f), ["torch.int32", "x.float()"]),
+    "filter's rank": (lambda: upfirdn2d(x, f.reshape(1, 1, 4)), ["f has 3 dimensions", "[Kh, Kw]"]),
+    "filter's device": (lambda: upfirdn2d(x, f.to(meta)), ["f is on meta", "cpu", "f.to(x.device)"]),
+    "filter without taps": (lambda: upfirdn2d(x, f[:0]), ["no taps"]),
+    "filter learns": (lambda: upfirdn2d(x, f.clone().requires_grad_()), ["requires grad", "f.detach()"]),
+    "up 0": (lambda: upfirdn2d(x, f, up=0), ["up is 0"]),
+    "down of three": (lambda: upfirdn2d(x, f, down=[1, 2, 3]), ["down is [1, 2, 3]"]),
+    "padding of three": (lambda: upfirdn2d(x, f, padding=[1, 2, 3]), ["padding is [1, 2, 3]"]),
+    "padding of fractions": (lambda: upfirdn2d(x, f, padding=[0.5, 1]), ["padding is [0.5, 1]"]),
+    "gain": (lambda: upfirdn2d(x, f, gain=nan), ["gain is nan", "finite"]),
+    "nothing left": (lambda: upfirdn2d(x, f, padding=-3), ["2 × 2 pixels", "4 × 4 taps"]),
+    "unknown act": (lambda: bias_act(x, act="gelu"), ["'gelu'", "lrelu"]),
+    "bias's rank": (lambda: bias_act(x, s), ["b has 2 dimensions", "[C]"]),
+    "bias's length": (lambda: bias_act(x, torch.ones(4)), ["b has 4 channels", "expected 3"]),
+    "bias's dtype": (lambda: bias_act(x, torch.ones(3).half()), ["torch.float16", "b.to(x.dtype)"]),
+    "bias's device": (lambda: bias_act(x, torch.ones(3, device=meta)), ["b is on meta"]),
+    "dim": (lambda: bias_act(x, torch.ones(3), dim=4), ["dim is 4", "4 dimensions"]),
+    "act's gain": (lambda: bias_act(x, gain=float("inf")), ["gain is inf"]),
+    "clamp": (lambda: bias_act(x, clamp=-0.5), ["clamp is -0.5"]),
+    "weight's channels": (lambda: modulated_conv2d(x, w[:, :2], s), ["2 input channels", "expected 3"]),
+    "weight's rank": (lambda: modulated_conv2d(x, w[0], s), ["weight has 3 dimensions", "[O, I, kh, kw]"]),
+    "styles' shape": (lambda: modulated_conv2d(x, w, s[:1]), ["styles has shape [1, 3]", "expected [2, 3]"]),
+    "styles' dtype": (lambda: modulated_conv2d(x, w, s.double()), ["styles has dtype torch.float64"]),
+    "kernel too large": (lambda: modulated_conv2d(x[:, :, :2], w, s), ["nothing is left", "[2, 3, 2, 8]"]),
+    "noise's shape": (lambda: modulated_conv2d(x, w, s, torch.ones(5, 5)), ["noise has shape [5, 5]", "[2, 5, 6, 6]"]),
+    "up of zero": (lambda: modulated_conv2d(x, w, s, up=0), ["up is 0"]),
+    "length of labels": (lambda: supcon_loss(z, labels[:3]), ["labels has shape [3]", "expected [4]"]),
+    "labels' dtype": (lambda: supcon_loss(z, labels.float()), ["torch.float32", "integers"]),
+    "rank of z": (lambda: supcon_loss(z[None], labels), ["z has 3 dimensions", "[N, D]"]),
+    "temperature": (lambda: supcon_loss(z, labels, 0.0), ["temperature is 0.0", "more than 0"]),
+    "reduction": (lambda: supcon_loss(z, labels, reduction="avg"), ["'avg'", "mean, sum or none"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_error_names_the_argument_and_what_is_expected(case):
+    call, words = CASES[case]
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    assert isinstance(caught.value, SmoothSwapError)
+    for word in words:
+        assert word in str(caught.value)

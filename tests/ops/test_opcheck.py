@@ -1,0 +1,70 @@
+"""torch.library.opcheck: schema, autograd registration, fake kernel (shape, dtype, strides), tracing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+ops = torch.ops.smoothswap
+DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+ALWAYS = ("test_schema", "test_autograd_registration", "test_faketensor")
+
+
+def images(*shape: int, dtype: torch.dtype = torch.float32, layout: str = "contiguous") -> torch.Tensor:
+    return torch.randn(shape, dtype=dtype).contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_upfirdn2d(dtype, layout):
+    x = images(2, 3, 6, 5, dtype=dtype, layout=layout)
+    f = torch.randn(3, 2)
+    torch.library.opcheck(ops.upfirdn2d.default, (x, f, [2, 1], [1, 2], [1, 2, 0, 1], False, 2.0), test_utils=ALWAYS)
+    torch.library.opcheck(ops.upfirdn2d.default, (x, None, [1, 1], [1, 1], [0] * 4, False, 1.0), test_utils=ALWAYS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bias_act(dtype, layout):
+    x = images(2, 3, 6, 5, dtype=dtype, layout=layout)
+    b = torch.randn(3, dtype=dtype, requires_grad=True)
+    for act in ("linear", "lrelu", "swish"):
+        torch.library.opcheck(ops.bias_act.default, (x, b, 1, act, 0.2, 1.4, 0.9), test_utils=ALWAYS)
+        grad = (images(2, 3, 6, 5, dtype=dtype, layout=layout), x, act != "swish", act, 0.2, 1.4, 0.9)
+        torch.library.opcheck(ops.bias_act_grad.default, grad, test_utils=ALWAYS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_modulated_conv2d(dtype, layout):
+    x = images(2, 3, 6, 5, dtype=dtype, layout=layout)
+    weight = torch.randn(4, 3, 3, 3, dtype=dtype, requires_grad=True)
+    styles = torch.randn(2, 3, dtype=dtype, requires_grad=True)
+    for up, down in ((1, 1), (2, 1), (1, 2)):
+        arguments = (x, weight, styles, None, up, down, [1] * 4, torch.ones(4, 4), True, True)
+        torch.library.opcheck(ops.modulated_conv2d.default, arguments, test_utils=ALWAYS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_supcon_loss(dtype):
+    z, labels = torch.randn(6, 4, dtype=dtype, requires_grad=True), torch.tensor([0, 0, 1, 1, 1, 2])
+    torch.library.opcheck(ops.supcon_loss.default, (z, labels, 0.1), test_utils=ALWAYS)
+    if dtype != torch.bfloat16:
+        g, h, lse = (torch.randn(s, dtype=dtype, requires_grad=True) for s in ((6,), (6, 4), (6,)))
+        torch.library.opcheck(ops.same_label_sum.default, (z, labels), test_utils=ALWAYS)
+        torch.library.opcheck(ops.supcon_lse_grad.default, (g, z, lse, 0.1), test_utils=ALWAYS)
+        torch.library.opcheck(ops.supcon_lse_grad_grad.default, (h, g, z, lse, 0.1), test_utils=ALWAYS)
+
+
+def test_tracing_with_changing_shapes():
+    x = images(2, 3, 6, 5)
+    weight, styles = torch.randn(4, 3, 3, 3, requires_grad=True), torch.randn(2, 3, requires_grad=True)
+    z, labels = torch.randn(6, 4, requires_grad=True), torch.tensor([0, 0, 1, 1, 1, 2])
+    for op, arguments in (
+        (ops.upfirdn2d, (x, torch.ones(4, 4), [2, 2], [1, 1], [2, 1, 2, 1], False, 4.0)),
+        (ops.bias_act, (x, torch.randn(3, requires_grad=True), 1, "lrelu", 0.2, 1.4, -1.0)),
+        (ops.modulated_conv2d, (x, weight, styles, None, 1, 2, [1] * 4, torch.ones(4, 4), True, True)),
+        (ops.supcon_loss, (z, labels, 0.1)),
+    ):
+        torch.library.opcheck(op.default, arguments, test_utils=("test_aot_dispatch_dynamic",))

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
+from smoothswap.core.interfaces import FaceInput
+from smoothswap.pipeline import inspect_file, swap_file, swap_pictures
+from smoothswap.pipeline.detect import YuNet
+from smoothswap.pipeline.face import Face, Landmarker
+from smoothswap.pipeline.ffhq import ffhq_square
+from smoothswap.pipeline.picture import Picture
+
+PLAIN = Picture(pixels=np.full((64, 64, 3), 77, np.uint8), name="plain.png")
+
+
+@pytest.fixture
+def photo(noise: np.random.Generator) -> Picture:
+    small = noise.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    return Picture(pixels=cv2.resize(small, (160, 120), interpolation=cv2.INTER_CUBIC), name="photo")
+
+
+def _psnr(one: np.ndarray, other: np.ndarray) -> float:
+    white = float(np.iinfo(one.dtype).max)
+    return float(10 * np.log10(white**2 / np.mean((one.astype(float) - other) ** 2)))
+
+
+def test_a_generator_that_copies_gives_the_photograph_back(
+    astronaut: Picture, copying: nn.Module, embedder: nn.Module, finder: Landmarker
+) -> None:
+    result = swap_pictures(astronaut, astronaut, generator=copying, embedder=embedder, landmarker=finder)
+    assert _psnr(result.picture.pixels, astronaut.pixels) > 55
+    assert len(result.faces) == 1
+    assert result.swapped == (0,)
+
+
+def test_the_box_changes_and_nothing_else(
+    astronaut: Picture, inverting: nn.Module, embedder: nn.Module, finder: Landmarker
+) -> None:
+    result = swap_pictures(astronaut, astronaut, generator=inverting, embedder=embedder, landmarker=finder)
+    left, top, right, bottom = ffhq_square(result.faces[0]).bounds(512, 512)
+    changed = (result.picture.pixels != astronaut.pixels).any(axis=2)
+    assert changed[top:bottom, left:right].mean() > 0.5
+    changed[top:bottom, left:right] = False
+    assert not changed.any()
+
+
+def test_file_to_file(
+    tmp_path: Path, astronaut_file: Path, inverting: nn.Module, embedder: nn.Module, finder: Landmarker
+) -> None:
+    out = tmp_path / "out.png"
+    outcome = swap_file(
+        astronaut_file,
+        astronaut_file,
+        out,
+        generator=inverting,
+        embedder=embedder,
+        landmarker=finder,
+        weights_hash="ab" * 32,
+    )
+    assert outcome.out == out
+    assert inspect_file(out).mark == outcome.mark
+    assert outcome.mark is not None
+    assert outcome.mark.weights_sha256 == "ab" * 32
+    assert "swapped 1 of 1 faces" in str(outcome)
+    with pytest.raises(InputError, match="exists"):
+        swap_file(astronaut_file, astronaut_file, out, generator=inverting, embedder=embedder, landmarker=finder)
+    with pytest.raises(InputError, match="cannot read"):
+        swap_file(
+            "no.png", astronaut_file, tmp_path / "b.png", generator=inverting, embedder=embedder, landmarker=finder
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_several_faces_by_index_and_all(
+    astronaut: Picture, astronaut_file: Path, inverting: nn.Module, embedder: nn.Module, finder: Landmarker
+) -> None:
+    pair = astronaut.with_pixels(np.hstack([astronaut.pixels[:300], astronaut.pixels[:300]]))
+    for chosen in (0, 1, "all"):
+        result = swap_pictures(pair, pair, generator=inverting, embedder=embedder, landmarker=finder, face=chosen)  # type: ignore[arg-type]
+        assert len(result.faces) == 2
+        halves = [(result.picture.pixels != pair.pixels)[:, part].any() for part in (np.s_[:512], np.s_[512:])]
+        right_is_first = result.faces[0].points[0, 0] > 512
+        expected = (
+            [True, True] if chosen == "all" else [(chosen == 0) != right_is_first, (chosen == 0) == right_is_first]
+        )
+        assert halves == expected
+    with pytest.raises(InputError, match="has no face 2") as error:
+        swap_pictures(pair, pair, generator=inverting, embedder=embedder, landmarker=finder, face=2)
+    assert str(error.value).count("px at x") == 2
+    with pytest.raises(InputError, match="has no face 5"):
+        swap_pictures(pair, pair, generator=inverting, embedder=embedder, landmarker=finder, source_face=5)
+
+
+def test_no_face_names_the_picture_and_what_was_tried(
+    astronaut: Picture, inverting: nn.Module, embedder: nn.Module, finder: Landmarker
+) -> None:
+    with pytest.raises(NoFaceError, match=r"no face in the source 'plain.png'") as error:
+        swap_pictures(PLAIN, astronaut, generator=inverting, embedder=embedder, landmarker=finder)
+    assert "YuNet" in str(error.value)
+    with pytest.raises(NoFaceError, match=r"no face in the target 'plain.png'"):
+        swap_pictures(PLAIN, PLAIN, generator=inverting, embedder=embedder, landmarker=finder, aligned_source=True)
+
+
+def test_an_aligned_source_must_be_square(
+    photo: Picture, inverting: nn.Module, embedder: nn.Module, middle_face: Landmarker
+) -> None:
+    keywords = {"generator": inverting, "embedder": embedder, "landmarker": middle_face, "aligned_source": True}
+    assert swap_pictures(PLAIN, photo, **keywords).source_face is None  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no aligned crop"):
+        swap_pictures(photo, photo, **keywords)  # type: ignore[arg-type]
+
+
+def test_the_identity_is_that_of_the_source(photo: Picture, embedder: nn.Module, middle_face: Landmarker) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Listening(nn.Module):
+        image_size, identity_dim = 32, 3
+
+        def forward(self, target: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
+            seen.append(identity)
+            return target
+
+    red = Picture(pixels=np.full((40, 40, 3), (255, 0, 0), np.uint8))
+    listening = Listening().train()
+    swap_pictures(red, photo, generator=listening, embedder=embedder, landmarker=middle_face, aligned_source=True)
+    assert seen[0] == pytest.approx(nn.functional.normalize(torch.tensor([[3.0, 1.0, 1.0]]), dim=1))
+    assert listening.training, "the mode of the model comes back"
+
+
+def test_an_arcface_embedder_gets_its_window(photo: Picture, inverting: nn.Module, middle_face: Landmarker) -> None:
+    class ArcFace(nn.Module):
+        expects, dim = FaceInput("arcface112", 112, (0.0, 255.0), "bgr"), 3
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.shape == (1, 3, 112, 112)
+            assert images.max() > 2
+            return nn.functional.normalize(images.mean(dim=(2, 3)), dim=1)
+
+    swap_pictures(photo, photo, generator=inverting, embedder=ArcFace(), landmarker=middle_face)
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "grey", "alpha"])
+def test_what_the_target_has_stays(
+    photo: Picture, inverting: nn.Module, embedder: nn.Module, middle_face: Landmarker, tmp_path: Path, kind: str
+) -> None:
+    target = {
+        "16 bits": Picture(pixels=photo.pixels.astype(np.uint16) * 257 + 5),
+        "grey": Picture(pixels=np.repeat(photo.pixels[:, :, :1], 3, axis=2), grey=True),
+        "alpha": Picture(pixels=photo.pixels, alpha=photo.pixels[:, :, 0]),
+    }[kind]
+    path = target.write(tmp_path / "target.png")
+    out = tmp_path / "out.png"
+    swap_file(path, path, out, generator=inverting, embedder=embedder, landmarker=middle_face)
+    result = Picture.read(out)
+    assert result.bits == target.bits
+    assert result.grey is target.grey
+    assert (result.alpha is None) is (target.alpha is None)
+    if result.alpha is not None:
+        assert np.array_equal(result.alpha, target.alpha)
+    assert np.array_equal(result.pixels[:, :3], target.pixels[:, :3])
+    assert not np.array_equal(result.pixels, target.pixels)
+
+
+def test_many_faces_go_in_batches(photo: Picture, embedder: nn.Module, inverting: nn.Module) -> None:
+    class Grid:
+        def find(self, picture: np.ndarray) -> list[Face]:
+            unit = np.array([(-1, -1), (1, -1), (0, 0), (-0.8, 1), (0.8, 1)])
+            places = [(x, y) for y in range(8, 120, 12) for x in range(8, 160, 15)]
+            return [Face(box=(x, y, x + 4, y + 4), points=unit * 2 + (x, y), score=1.0) for x, y in places]
+
+        def tried(self, height: int, width: int) -> list[str]:
+            return []
+
+    result = swap_pictures(
+        photo, photo, generator=inverting, embedder=embedder, landmarker=Grid(), batch_size=32, colour_transfer=True
+    )
+    assert len(result.swapped) == 110
+    assert inverting.batches == [32, 32, 32, 14]
+
+
+def test_models_that_do_not_belong_together(photo: Picture, inverting: nn.Module, embedder: nn.Module) -> None:
+    embedder.dim = 4
+    with pytest.raises(ArgumentError, match="takes identities of 3 numbers, the embedder gives 4"):
+        swap_pictures(photo, photo, generator=inverting, embedder=embedder)
+
+
+def test_values_that_are_no_numbers(
+    photo: Picture, inverting: nn.Module, embedder: nn.Module, middle_face: Landmarker
+) -> None:
+    inverting.change = lambda images: images * float("nan")
+    with pytest.raises(WorkError, match="no numbers"):
+        swap_pictures(photo, photo, generator=inverting, embedder=embedder, landmarker=middle_face)
+
+
+@pytest.mark.parametrize("wrong", [{"feather": -0.1}, {"feather": 0.6}, {"batch_size": 0}])
+def test_wrong_options(photo: Picture, inverting: nn.Module, embedder: nn.Module, wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        swap_pictures(photo, photo, generator=inverting, embedder=embedder, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_12_megapixel_photograph(astronaut: Picture, copying: nn.Module, embedder: nn.Module) -> None:
+    large = cv2.resize(astronaut.pixels, (3464, 3464), interpolation=cv2.INTER_LINEAR)
+    result = swap_pictures(
+        astronaut,
+        Picture(pixels=large),
+        generator=copying,
+        embedder=embedder,
+        landmarker=YuNet(YuNet.Config(scales=(320,))),
+    )
+    assert result.picture.pixels.shape == large.shape
+    assert _psnr(result.picture.pixels, large) > 35
+
+
+def test_importing_the_pipeline_loads_no_torch() -> None:
+    code = "import sys, smoothswap.pipeline; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

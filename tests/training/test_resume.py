@@ -1,0 +1,184 @@
+"""A resumed training is the uninterrupted one, bit for bit: weights, averages, optimisers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from smoothswap.core.errors import CheckpointError, ConfigError, InputError
+from smoothswap.training import EmbedderRecipe, SwapperRecipe, train_embedder, train_swapper
+from smoothswap.training.checkpoint import LAST, PREVIOUS, read_checkpoint
+from smoothswap.training.embedder import EmbedderWork
+from smoothswap.training.loop import Loop
+
+CPU: dict[str, Any] = {"accelerator": "cpu", "progress": False}
+
+
+def same(a: Any, b: Any, path: str = "") -> None:
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), path
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{path}/{index}")
+    else:
+        assert a == b, path
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
+    """Press Ctrl-C once, during the step that ends at `images`."""
+    original = Loop._step
+
+    def step(self: Loop) -> None:
+        original(self)
+        if self.images == images:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Loop, "_step", step)
+
+
+@pytest.mark.parametrize("loss", ["supcon", "arcface"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_embedder_ten_steps_are_five_and_five(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    embedder_recipe: Callable[..., EmbedderRecipe],
+    loss: str,
+    optimizer: str,
+) -> None:
+    part = dataclasses.replace(embedder_recipe().loss, name=loss)
+    recipe = embedder_recipe(loss=part, optimizer=optimizer)
+    train_embedder(recipe, tmp_path / "whole", **CPU)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 40)
+        half = train_embedder(recipe, tmp_path / "parts", **CPU)
+    assert (half.images, half.finished) == (40, False)
+    rest = train_embedder(None, tmp_path / "parts", resume=True, **CPU)
+    assert (rest.images, rest.finished) == (80, True)
+    whole, parts = (read_checkpoint(tmp_path / name / LAST)["work"] for name in ("whole", "parts"))
+    same(whole, parts)
+    assert whole["loss"].keys() == ({"weight"} if loss == "arcface" else set())
+
+
+def test_swapper_ten_steps_are_five_and_five(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    swapper_recipe: Callable[..., SwapperRecipe],
+    embedder_file: Path,
+) -> None:
+    # The threshold lies where the running identity loss is, so that λ_chg changes on the way.
+    recipe = swapper_recipe(identity_threshold=0.999, channels_last=True, clip_gradients=1.0)
+    train_swapper(recipe, tmp_path / "whole", embedder=embedder_file, **CPU)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 20)
+        train_swapper(recipe, tmp_path / "parts", embedder=embedder_file, **CPU)
+    train_swapper(None, tmp_path / "parts", resume=True, **CPU)
+    whole, parts = (read_checkpoint(tmp_path / name / LAST)["work"] for name in ("whole", "parts"))
+    assert whole["late_since"] is not None
+    # The cut adds a line to the log, and with it one more value to the panel's smoothing; nothing else may differ.
+    whole.pop("health"), parts.pop("health")
+    same(whole, parts)
+
+
+def test_two_runs_of_one_recipe_are_equal_and_another_seed_is_not(
+    tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]
+) -> None:
+    states = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train_embedder(embedder_recipe(seed=seed, images=24), tmp_path / name, **CPU)
+        states.append(read_checkpoint(tmp_path / name / LAST)["work"]["embedder"])
+    same(states[0], states[1])
+    assert not torch.equal(*(next(iter(states[i].values())) for i in (0, 2)))
+
+
+def test_a_kill_in_the_middle_of_a_save_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, embedder_recipe: Callable[..., EmbedderRecipe]
+) -> None:
+    recipe = embedder_recipe(checkpoint_every=16)
+    train_embedder(recipe, tmp_path / "whole", **CPU)
+
+    class KilledError(BaseException):
+        pass
+
+    def die(self: EmbedderWork, folder: Path, notes: object) -> Path:
+        # As kill -9 would leave it: an unfinished file aside, and the newest name gone.
+        (folder / LAST).rename(folder / PREVIOUS)
+        (folder / ".checkpoint-last.0000.safetensors").write_bytes(b"half a file")
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbedderWork, "save_weights", die)
+        with pytest.raises(KilledError):
+            train_embedder(recipe, tmp_path / "parts", **CPU)
+    train_embedder(None, tmp_path / "parts", resume=True, **CPU)
+    whole, parts = (read_checkpoint(tmp_path / name / LAST)["work"] for name in ("whole", "parts"))
+    same(whole, parts)
+
+
+def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = embedder_recipe(checkpoint_every=16)
+    train_embedder(recipe, tmp_path / "run", **CPU)
+    good = read_checkpoint(tmp_path / "run" / LAST)
+    assert read_checkpoint(tmp_path / "run" / PREVIOUS)["images"] == 64
+    data = (tmp_path / "run" / LAST).read_bytes()
+    (tmp_path / "run" / LAST).write_bytes(data[: len(data) // 2])
+    result = train_embedder(None, tmp_path / "run", resume=True, accelerator="cpu", progress=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "damaged or incomplete" in said
+    assert "64 images" in said
+    assert result.images == 80
+    same(good["work"], read_checkpoint(tmp_path / "run" / LAST)["work"])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "train.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines] == [16, 32, 48, 64, 80]
+
+
+def test_resuming_with_another_recipe_names_what_differs(
+    tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]
+) -> None:
+    train_embedder(embedder_recipe(images=8), tmp_path / "run", **CPU)
+    with pytest.raises(ConfigError, match="weight_decay: 0.0001 in the run, 0.5 now"):
+        train_embedder(embedder_recipe(images=8, weight_decay=0.5), tmp_path / "run", resume=True, **CPU)
+    longer = train_embedder(embedder_recipe(images=24), tmp_path / "run", resume=True, **CPU)
+    assert longer.images == 24
+
+
+def test_a_second_run_in_one_folder_is_refused(tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]) -> None:
+    train_embedder(embedder_recipe(images=8), tmp_path / "run", **CPU)
+    with pytest.raises(ConfigError, match="already holds a run") as error:
+        train_embedder(embedder_recipe(images=8), tmp_path / "run", **CPU)
+    assert "--resume" in str(error.value)
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run to resume"):
+        train_embedder(None, tmp_path / "run", resume=True, **CPU)
+
+
+def test_another_embedder_cannot_take_over_a_run(
+    tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
+) -> None:
+    import smoothswap
+
+    train_swapper(swapper_recipe(images=4), tmp_path / "run", embedder=embedder_file, **CPU)
+    other = smoothswap.load(embedder_file)
+    with torch.no_grad():
+        next(other.parameters()).add_(1)
+    smoothswap.save(other, tmp_path / "g.safetensors")
+    with pytest.raises(CheckpointError, match="another embedder"):
+        train_swapper(
+            swapper_recipe(images=8), tmp_path / "run", embedder=tmp_path / "g.safetensors", resume=True, **CPU
+        )

@@ -1,0 +1,38 @@
+// Interface between the binding and the kernels of bias_act, which are compiled once for each instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "../common/numbers.h"
+
+namespace smoothswap {
+
+// y = clamp(gain · φ(x + b)) with φ(v) = v for v > 0, slope · v else: linear, relu and lrelu in one.
+struct BiasAct {
+  const void* x;  // [outer, channels, inner]
+  const void* b;  // [channels] or null
+  void* y;
+  int64_t channels, inner;
+  double slope, gain, clamp;  // clamp < 0: none
+  Format format;
+};
+
+// dx = g · gain · (slope where y is on the negative side) · [|y| < clamp]
+struct BiasActGrad {
+  const void* g;
+  const void* y;
+  void* dx;
+  double slope, gain, clamp;
+  Format format;
+};
+
+namespace baseline {
+void bias_act(const BiasAct& arguments, int64_t begin, int64_t end);            // runs [outer · channels], or [outer] if inner = 1
+void bias_act_grad(const BiasActGrad& arguments, int64_t begin, int64_t end);  // elements
+}  // namespace baseline
+namespace avx2 {
+void bias_act(const BiasAct& arguments, int64_t begin, int64_t end);
+void bias_act_grad(const BiasActGrad& arguments, int64_t begin, int64_t end);
+}  // namespace avx2
+
+}  // namespace smoothswap

@@ -1,0 +1,39 @@
+// Interface between the binding and the kernels of upfirdn2d, which are compiled once for each instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "../common/numbers.h"
+
+namespace smoothswap {
+
+// One axis: `in` pixels are followed by up−1 zeros each, `pad` zeros precede them (negative: cropped), every down-th of
+// the filtered ones is kept, `out` of them.
+struct Axis {
+  int64_t in, out, up, down, pad, taps;
+};
+
+struct Upfirdn {
+  const void* x;  // [batch, channels, h.in, w.in], contiguous or channels_last
+  void* y;        // [batch, channels, h.out, w.out], laid out alike
+  int64_t batch, channels;
+  Axis h, w;
+  const double* f;   // [h.taps, w.taps], in the order of correlation, gain included
+  const double* fh;  // [h.taps], [w.taps] with f = fh ⊗ fw; null where f is not separable
+  const double* fw;
+  Format format;
+  bool channels_last;
+};
+
+// Units of work, any range of which may be computed alone: planes [batch · channels], in channels_last rows of the result
+// [batch · h.out].
+inline int64_t units(const Upfirdn& a) { return a.batch * (a.channels_last ? a.h.out : a.channels); }
+
+namespace baseline {
+void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end);
+}
+namespace avx2 {
+void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end);
+}
+
+}  // namespace smoothswap

@@ -1,0 +1,86 @@
+"""Builds the native kernels with CMake and Ninja where everything for it is found, and nothing where not.
+
+SMOOTHSWAP_NATIVE=0 builds nothing; SMOOTHSWAP_NATIVE=1 makes a failed build an error. All else is in pyproject.toml
+and, for sources and flags, in CMakeLists.txt.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent.resolve()
+HOME = {"_native": Path("smoothswap/ops"), "_build": Path("smoothswap")}  # where each library belongs
+
+
+def say(line):
+    """Writes a line past pip, which hides the output of a build that succeeds, where there is a terminal."""
+    print(f"smoothswap: {line}", file=sys.stderr, flush=True)
+
+
+def missing():
+    """What the native build lacks, or None."""
+    if os.environ.get("SMOOTHSWAP_NATIVE") == "0":
+        return "SMOOTHSWAP_NATIVE=0"
+    if importlib.util.find_spec("torch") is None:
+        return "no torch in the build environment; install torch first and use pip install --no-build-isolation"
+    if not any(shutil.which(name) for name in (os.environ.get("CXX") or "c++", "g++", "clang++")):
+        return "no C++ compiler found"
+    for tool in ("cmake", "ninja"):
+        if find(tool) is None:
+            return f"no {tool} found; pip install {tool}"
+    return None
+
+
+def find(tool):
+    """Path of a program, looked for beside this Python first."""
+    return shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
+class Native(build_ext):
+    """Runs CMake and puts the libraries into the package: the wheel's copy, or in an editable install the source's."""
+
+    def run(self):
+        try:
+            self.compile()
+        except (OSError, subprocess.CalledProcessError) as error:
+            if os.environ.get("SMOOTHSWAP_NATIVE") == "1":
+                raise
+            say(f"native kernels not built ({error}); the PyTorch versions serve every op")
+
+    def compile(self):
+        base = ROOT if self.inplace else Path(self.build_lib).resolve()
+        with tempfile.TemporaryDirectory(prefix="smoothswap-") as build:
+            configure = [find("cmake"), "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+            configure += [f"-DCMAKE_MAKE_PROGRAM={find('ninja')}", f"-DPython_EXECUTABLE={sys.executable}"]
+            subprocess.run(configure, check=True)
+            subprocess.run([find("cmake"), "--build", build], check=True)
+            for library in Path(build).glob("*.so"):
+                folder = base / HOME[library.name.split(".")[0]]
+                folder.mkdir(parents=True, exist_ok=True)
+                # Aside and renamed: a process that has the old library loaded keeps it.
+                shutil.copy2(library, folder / f".{library.name}.new")
+                (folder / f".{library.name}.new").replace(folder / library.name)
+        say(f"native kernels built into {base / 'smoothswap'}")
+
+    def get_outputs(self):
+        return []
+
+    def get_output_mapping(self):
+        return {}
+
+
+reason = missing()
+if reason is None:
+    # One extension, without sources, makes setuptools call the command and mark the wheel as platform dependent.
+    setup(ext_modules=[Extension("smoothswap.ops._native", sources=[])], cmdclass={"build_ext": Native})
+else:
+    if any(command.startswith(("build", "bdist", "editable", "develop", "install")) for command in sys.argv[1:]):
+        say(f"native kernels not built: {reason}")
+    setup()

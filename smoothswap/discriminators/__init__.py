@@ -1,0 +1,1 @@
+"""Discriminators: faces in, logits out."""

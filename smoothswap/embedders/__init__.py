@@ -1,0 +1,1 @@
+"""Embedders: faces in, identity vectors of unit length out."""

@@ -1,0 +1,118 @@
+"""Smooth-Swap's generator: NCSN++ with the identity in the place of the time (Kim et al. 2022, Song et al. 2021)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from smoothswap.generators.unet_levels import (
+    IMAGE_CHANNELS,
+    DownLevel,
+    ToImage,
+    UpLevel,
+    attention_block,
+    residual_block,
+)
+from smoothswap.generators.unet_options import UnetOptions
+from smoothswap.modules.initialisation import conv3x3, linear
+from smoothswap.modules.shapes import check_images, check_vectors
+
+
+class Middle(nn.Module):
+    """Residual block, self-attention, residual block at the smallest size."""
+
+    def __init__(self, options: UnetOptions, channels: int) -> None:
+        super().__init__()
+        self.before = residual_block(options, channels, channels)
+        self.attention = attention_block(options, channels)
+        self.after = residual_block(options, channels, channels)
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Process h [B, C, H, W] under the embedding [B, E]; same shape out."""
+        return self.after(self.attention(self.before(h, embedding)), embedding)  # type: ignore[no-any-return]
+
+
+class SmoothUnet(nn.Module):
+    """Puts an identity onto a target face: target + U-Net(target, identity).
+
+    The last convolutions start near zero, so that an untrained generator returns the target.
+
+    Attributes:
+        image_size: side S of the images in pixels.
+        identity_dim: length D of the identity vectors.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(UnetOptions):
+        """Options of `smooth_unet`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.image_size = config.image_size
+        self.identity_dim = config.identity_dim
+        self.identity_gain = math.sqrt(config.identity_dim) if config.identity_scale == "unit_variance" else 1.0
+        dims = [config.identity_dim] + [config.embedding_dim] * config.identity_mlp_layers
+        self.identity_mlp = nn.ModuleList(linear(dims[i], dims[i + 1]) for i in range(len(dims) - 1))
+
+        channels, pyramid_channels = config.base_channels, IMAGE_CHANNELS
+        self.stem = conv3x3(IMAGE_CHANNELS, channels)
+        skips = [channels]
+        self.down = nn.ModuleList()
+        for index in range(len(config.widths)):
+            down = DownLevel(config, index, channels, pyramid_channels)
+            skips += down.skip_channels
+            channels, pyramid_channels = skips[-1], down.pyramid_channels
+            self.down.append(down)
+
+        self.middle = Middle(config, channels)
+
+        pyramid_channels = 0
+        self.up = nn.ModuleList()  # from the smallest size to the full one
+        for index in reversed(range(len(config.widths))):
+            taken = [skips.pop() for _ in range(config.blocks_per_level + 1)]
+            up = UpLevel(config, index, channels, taken, pyramid_channels)
+            channels, pyramid_channels = config.widths[index], up.pyramid_channels
+            self.up.append(up)
+        self.head = None if config.progressive == "output_skip" else ToImage(channels, scale=config.init_scale)
+
+    def forward(self, target: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
+        """Swap the face.
+
+        Args:
+            target: [B, 3, S, S], RGB in [-1, 1], FFHQ crop.
+            identity: [B, D], unit vectors.
+
+        Returns:
+            [B, 3, S, S], around [-1, 1] without being bound to it.
+
+        Raises:
+            ArgumentError: another shape, or integers.
+        """
+        check_images(target, self.image_size, "target", IMAGE_CHANNELS)
+        check_vectors(identity, self.identity_dim, target.shape[0])
+        embedding = self.embed(identity)
+
+        h, pyramid = self.stem(target), target
+        skips = [h]
+        for down in self.down:
+            h, pyramid = down(h, pyramid, embedding, skips)
+        h = self.middle(h, embedding)
+        image = None
+        for up in self.up:
+            h, image = up(h, image, embedding, skips)
+        if self.head is not None:
+            image = self.head(h)
+        return target + cast(torch.Tensor, image)
+
+    def embed(self, identity: torch.Tensor) -> torch.Tensor:
+        """Identity vectors [B, D] -> the embedding [B, E] that the injections get."""
+        embedding = identity * self.identity_gain
+        for i, layer in enumerate(self.identity_mlp):
+            embedding = layer(F.silu(embedding) if i else embedding)
+        return embedding

@@ -1,0 +1,74 @@
+"""From the library's face crops to what an embedder expects: window, size, range of values, order of colours."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from smoothswap.core.errors import ArgumentError
+from smoothswap.core.interfaces import FaceInput
+from smoothswap.modules.shapes import check_features
+
+# Left, top, right, bottom edge of the template's crop within an FFHQ crop, as shares of its side. The window of
+# ArcFace's 112 px template follows from where the five points lie in an FFHQ crop of 256 px.
+WINDOWS = {
+    "ffhq": (0.0, 0.0, 1.0, 1.0),
+    "arcface112": (33.0 / 256, 31.4 / 256, 223.5 / 256, 221.9 / 256),
+}
+
+
+def to_face_input(images: torch.Tensor, expects: FaceInput) -> torch.Tensor:
+    """Turn FFHQ crops into the input of an embedder; gradients pass.
+
+    Args:
+        images: [B, 3, H, W], RGB in [-1, 1], FFHQ crop.
+        expects: what the embedder declares.
+
+    Returns:
+        [B, 3, S, S] with S = expects.size, single precision or better.
+
+    Raises:
+        ArgumentError: `images` is of another shape, or an FFHQ crop does not hold the expected template.
+    """
+    check_features(images, 3, "images")
+    if expects.template not in WINDOWS:
+        raise ArgumentError(
+            f"an FFHQ crop cannot be turned into the template {expects.template!r}",
+            f"templates: {', '.join(WINDOWS)}",
+            hint="Declare one of these in the embedder's `expects`.",
+        )
+    left, top, right, bottom = WINDOWS[expects.template]
+    H, W = images.shape[2:]
+    with torch.autocast(images.device.type, enabled=False):  # half precision would lose grey levels
+        faces = images.to(torch.promote_types(images.dtype, torch.float32))
+        rows = resampling_matrix(H, expects.size, top * H, bottom * H).to(faces)
+        columns = resampling_matrix(W, expects.size, left * W, right * W).to(faces)
+        if expects.template != "ffhq" or (expects.size, expects.size) != (H, W):
+            faces = rows @ faces @ columns.T
+    low, high = expects.value_range
+    if (low, high) != (-1.0, 1.0):
+        faces = (faces + 1) * ((high - low) / 2) + low
+    return faces.flip(1) if expects.channel_order == "bgr" else faces
+
+
+@lru_cache(maxsize=64)
+def resampling_matrix(size: int, out_size: int, start: float, end: float) -> torch.Tensor:
+    """Weights [out_size, size] that resample the stretch [start, end] of a line of pixels, antialiased.
+
+    Pixel i covers [i, i + 1], its centre is i + 0.5. The filter is a triangle as wide as an output pixel, and never
+    narrower than an input pixel: bilinear interpolation where the image grows, as
+    `torch.nn.functional.interpolate(antialias=True)`.
+
+    Args:
+        size: pixels of the line.
+        out_size: pixels that the stretch becomes.
+        start: first edge of the stretch, in input pixels.
+        end: last edge of the stretch.
+    """
+    step = (end - start) / out_size
+    support = max(step, 1.0)
+    centres = start + (torch.arange(out_size, dtype=torch.float64) + 0.5) * step
+    pixels = torch.arange(size, dtype=torch.float64) + 0.5
+    weights = (1 - (centres[:, None] - pixels[None, :]).abs() / support).clamp(min=0)
+    return (weights / weights.sum(dim=1, keepdim=True)).float()

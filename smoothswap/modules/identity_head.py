@@ -1,0 +1,59 @@
+"""The end of an identity embedder: features to unit vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from smoothswap.core.errors import ArgumentError
+
+HeadKind = Literal["mlp", "linear", "plain"]
+
+
+class IdentityHead(nn.Module):
+    """Features [B, F] -> unit vectors [B, D].
+
+    Args:
+        features: F.
+        dim: D.
+        kind: `mlp`: Linear, BatchNorm, LeakyReLU, Linear, BatchNorm, as in Smooth-Swap; `linear`: Linear, BatchNorm,
+            as is usual with ArcFace; `plain`: Linear alone, which also trains with a single image.
+        hidden: width of the hidden layer of `mlp`.
+    """
+
+    def __init__(self, features: int, dim: int, kind: HeadKind = "mlp", hidden: int = 1024) -> None:
+        super().__init__()
+        layers: list[nn.Module]
+        if kind == "mlp":
+            layers = [
+                nn.Linear(features, hidden),
+                nn.BatchNorm1d(hidden),
+                nn.LeakyReLU(0.2),
+                nn.Linear(hidden, dim),
+                nn.BatchNorm1d(dim),
+            ]
+        elif kind == "linear":
+            layers = [nn.Linear(features, dim), nn.BatchNorm1d(dim)]
+        else:
+            layers = [nn.Linear(features, dim)]
+        self.layers = nn.Sequential(*layers)
+        self.needs_batch = kind != "plain"
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [B, F] -> unit vectors [B, D], at least of single precision.
+
+        Raises:
+            ArgumentError: a single image while training, of which BatchNorm can take no statistics.
+        """
+        if self.training and self.needs_batch and features.shape[0] == 1:
+            raise ArgumentError(
+                "an embedder with BatchNorm cannot train on a batch of one image",
+                "BatchNorm needs the statistics of two images or more",
+                hint="Use a larger batch, call .eval() to embed a single image, or build it with head='plain'.",
+            )
+        h = self.layers(features)
+        # Under autocast h has half precision, in which a length of one would only be one to three digits.
+        return F.normalize(h.to(torch.promote_types(h.dtype, torch.float32)), dim=1)

@@ -1,0 +1,170 @@
+"""Which kernel serves an op: one question, `can_run`, decides the automatic and the explicit choice.
+
+Backends, fastest first: "cuda" (CUDA C++), "triton", "cpu" (C++), "reference" (stock PyTorch, runs everywhere).
+Each op's file attaches its kernels here; the op itself asks `choose` at every call, so that a choice holds for forward
+and backward alike, in eager mode and inside compiled graphs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from smoothswap.core.errors import BackendError
+from smoothswap.ops import native
+
+BACKENDS = ("cuda", "triton", "cpu", "reference")
+ENVIRONMENT = "SMOOTHSWAP_OPS"
+_DEVICES = {"cuda": "cuda", "triton": "cuda", "cpu": "cpu"}
+
+Run = Callable[..., Any]
+_kernels: dict[tuple[str, str], tuple[Run, Callable[..., str | None]]] = {}
+_asked: str | None = None
+
+
+def _no_objection(*tensors: Tensor | None, **options: Any) -> str | None:
+    return None
+
+
+def attach(op: str, backend: str, run: Run, objection: Callable[..., str | None] = _no_objection) -> None:
+    """Gives an op a kernel.
+
+    Args:
+        op: name of the op, as in `torch.ops.smoothswap`.
+        backend: one of `BACKENDS`.
+        run: called with the arguments of the op's schema.
+        objection: called with the op's tensors and deciding options, as far as known; a reason why the kernel cannot
+            take them, or None.
+    """
+    _kernels[op, backend] = (run, objection)
+
+
+def ops() -> list[str]:
+    """Names of all ops that have a kernel."""
+    return sorted({op for op, _ in _kernels})
+
+
+def can_run(op: str, backend: str, *tensors: Tensor | None, **options: Any) -> str | None:
+    """Says why a backend cannot run an op on these tensors.
+
+    Args:
+        op: name of the op, one of `ops()`.
+        backend: one of `BACKENDS`.
+        tensors: the op's tensor arguments, in order; None for those left out. Without tensors only what holds for
+            all is asked.
+        options: those of the op's other arguments that decide, by name, like act="tanh".
+
+    Returns:
+        The reason in words, or None where it can.
+    """
+    if (op, backend) not in _kernels:
+        return f"{op} has no {backend} kernel"
+    given = [t for t in tensors if t is not None]
+    if backend != "reference":
+        wanted = _DEVICES[backend]
+        for tensor in given:
+            if tensor.device.type != wanted:
+                return f"the {backend} kernel takes {wanted} tensors, this one is on {tensor.device}"
+        if wanted == "cuda" and not torch.cuda.is_available():
+            return "this PyTorch sees no CUDA device"
+    if backend in ("cpu", "cuda") and (reason := native.missing()):
+        return reason
+    return _kernels[op, backend][1](*tensors, **options)
+
+
+def choose(op: str, *tensors: Tensor | None, **options: Any) -> Run:
+    """The kernel that serves this call: the one asked for, else the fastest that can.
+
+    Raises:
+        BackendError: the one asked for by `use` or the environment cannot run.
+    """
+    asked = asked_for()
+    if asked is not None:
+        if reason := can_run(op, asked, *tensors, **options):
+            raise BackendError(
+                f"{op} cannot run on the {asked} backend",
+                reason,
+                f"asked for by {'smoothswap.ops.use' if _asked else ENVIRONMENT}",
+                hint="Ask for another backend, or for none to let the library choose; `smoothswap doctor` lists them.",
+            )
+        return _kernels[op, asked][0]
+    for backend in BACKENDS:
+        if (op, backend) in _kernels and can_run(op, backend, *tensors, **options) is None:
+            return _kernels[op, backend][0]
+    raise BackendError(f"{op} has no kernel that can run")
+
+
+def asked_for() -> str | None:
+    """The backend asked for by `use` or the environment variable SMOOTHSWAP_OPS; None: choose automatically."""
+    name = _asked or os.environ.get(ENVIRONMENT) or "auto"
+    if name == "auto":
+        return None
+    _check_name(name, ENVIRONMENT)
+    return name
+
+
+def _check_name(name: str, where: str) -> None:
+    if name not in (*BACKENDS, "auto"):
+        raise BackendError(
+            f"unknown backend {name!r} in {where}", hint=f"Choose one of {', '.join(BACKENDS)}, or auto."
+        )
+
+
+@contextmanager
+def use(backend: str) -> Iterator[None]:
+    """Makes every op run on one backend while active, or raise BackendError with the reason where it cannot.
+
+    It holds for the whole process, since PyTorch runs backward passes in threads of its own; it takes precedence over
+    the environment variable SMOOTHSWAP_OPS.
+
+    Args:
+        backend: cuda, triton, cpu or reference; "auto" lets the library choose.
+    """
+    global _asked
+    _check_name(backend, "smoothswap.ops.use")
+    before, _asked = _asked, backend
+    try:
+        yield
+    finally:
+        _asked = before
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: which kernel serves an op on a device, and why no faster one does.
+
+    Attributes:
+        op: name of the op.
+        device: "cpu" or "cuda".
+        backend: the backend that serves it.
+        why_not: for each faster backend of that device, the reason it does not.
+    """
+
+    op: str
+    device: str
+    backend: str
+    why_not: dict[str, str]
+
+
+def report() -> list[Row]:
+    """For every op and device of this machine: the kernel that serves fp32 tensors and why not a faster one."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    rows = []
+    for op in ops():
+        for device in devices:
+            why_not: dict[str, str] = {}
+            for backend in BACKENDS:
+                if _DEVICES.get(backend, device) != device:
+                    continue
+                reason = can_run(op, backend)
+                if reason is None:
+                    rows.append(Row(op, device, backend, why_not))
+                    break
+                why_not[backend] = reason
+    return rows

@@ -21,6 +21,11 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two pictures, as the session expects them."""
@@ -38,7 +43,7 @@ def test_python_session(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     for number, block in enumerate(_blocks("python"), 1):
         exec(compile(block, f"README.md, Python block {number}", "exec"), names)
     assert "Did you mean 'smooth_unet'" in capsys.readouterr().out
-    assert Image.open(folder / "from_python.png").size == (512, 512)
+    assert _size(folder / "from_python.png") == (512, 512)
     assert names["truth"].shape == (1, 3, 64, 64)
     assert names["loss"].config.weight == 2.0
 
@@ -52,7 +57,7 @@ def test_console_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         with pytest.raises(SystemExit) as stop:
             main(words)
         assert not stop.value.code, capsys.readouterr().err
-    assert Image.open(folder / "swapped.png").size == (512, 512)
+    assert _size(folder / "swapped.png") == (512, 512)
     assert "compositeWithTrainedAlgorithmicMedia" in capsys.readouterr().out
 
 

@@ -96,7 +96,7 @@ class FolderDataset(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.labels)
 
     @property
-    def groups(self) -> list[Tensor]:
+    def pictures_of(self) -> list[Tensor]:
         """For each person the int64 indices of their pictures, mirrored copies included."""
         return _group(self.labels, self.people)
 

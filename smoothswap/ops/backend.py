@@ -25,6 +25,7 @@ _DEVICES = {"cuda": "cuda", "triton": "cuda", "cpu": "cpu"}
 
 Run = Callable[..., Any]
 _kernels: dict[tuple[str, str], tuple[Run, Callable[..., str | None]]] = {}
+_limits: dict[tuple[str, str], str] = {}
 _asked: str | None = None
 
 
@@ -32,7 +33,9 @@ def _no_objection(*tensors: Tensor | None, **options: Any) -> str | None:
     return None
 
 
-def attach(op: str, backend: str, run: Run, objection: Callable[..., str | None] = _no_objection) -> None:
+def attach(
+    op: str, backend: str, run: Run, objection: Callable[..., str | None] = _no_objection, limits: str = ""
+) -> None:
     """Gives an op a kernel.
 
     Args:
@@ -41,8 +44,10 @@ def attach(op: str, backend: str, run: Run, objection: Callable[..., str | None]
         run: called with the arguments of the op's schema.
         objection: called with the op's tensors and deciding options, as far as known; a reason why the kernel cannot
             take them, or None.
+        limits: for the report: what of the op the kernel leaves to the next backend.
     """
     _kernels[op, backend] = (run, objection)
+    _limits[op, backend] = limits
 
 
 def ops() -> list[str]:
@@ -144,12 +149,14 @@ class Row:
         device: "cpu" or "cuda".
         backend: the backend that serves it.
         why_not: for each faster backend of that device, the reason it does not.
+        limits: what of the op that backend leaves to the next one; "" where nothing.
     """
 
     op: str
     device: str
     backend: str
     why_not: dict[str, str]
+    limits: str = ""
 
 
 def report() -> list[Row]:
@@ -164,7 +171,7 @@ def report() -> list[Row]:
                     continue
                 reason = can_run(op, backend)
                 if reason is None:
-                    rows.append(Row(op, device, backend, why_not))
+                    rows.append(Row(op, device, backend, why_not, _limits[op, backend]))
                     break
                 why_not[backend] = reason
     return rows

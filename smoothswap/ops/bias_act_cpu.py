@@ -52,5 +52,6 @@ def _objection(*tensors: Tensor | None, act: str = "lrelu", from_output: bool = 
     return None
 
 
-backend.attach("bias_act", "cpu", run, _objection)
-backend.attach("bias_act_grad", "cpu", run_grad, _objection)
+_LIMITS = f"{', '.join(_SERVED)}; the reference serves the other activations"
+backend.attach("bias_act", "cpu", run, _objection, _LIMITS)
+backend.attach("bias_act_grad", "cpu", run_grad, _objection, _LIMITS)

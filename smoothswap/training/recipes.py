@@ -28,6 +28,12 @@ class Part(Options):
     name: str = option(help="name of the component, as in `smoothswap list`")
     options: Mapping[str, Any] = option({}, "its options, as in `smoothswap describe`")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # JSON gives lists where options are tuples; a recipe is to equal itself after a trip through a file.
+        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
+        object.__setattr__(self, "options", plain)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecipe(Options):
@@ -112,6 +118,7 @@ class SwapperRecipe(TrainingRecipe):
     change_weight: float = option(1.0, "λ_chg, weight of the change loss at the start", at_least=0)
     change_weight_late: float = option(1.0, "λ_chg once the identity loss is below its threshold", at_least=0)
     identity_threshold: float = option(0.2, "running identity loss at which λ_chg changes for good", at_least=0)
+    change_late_from: int = option(10**12, "images at which λ_chg changes at the latest", at_least=0)
     augment_identity: float = option(0.0, "strength of shift, mirror and colour jitter before f", at_least=0, at_most=1)
     r1_gamma: float = option(1.0, "weight of the gradient penalty", at_least=0)
     r1_every: int = option(16, "steps between gradient penalties", at_least=1)

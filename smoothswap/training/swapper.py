@@ -191,7 +191,8 @@ class SwapperWork:
         running = self.running_identity.clone()
         if self.fabric.world_size > 1:
             self.fabric.all_reduce(running, reduce_op="mean")
-        if self.late_since is None and float(running) < self.recipe.identity_threshold:
+        swaps = float(running) < self.recipe.identity_threshold or images >= self.recipe.change_late_from
+        if self.late_since is None and swaps:
             self.late_since = images
         numbers = {**means, "psnr_target": psnr(means["mse_target"])}
         return self.health.update(numbers, images)

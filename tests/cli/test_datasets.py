@@ -13,6 +13,11 @@ from skimage.data import astronaut
 Run = Callable[..., Any]
 
 
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_faceworld_writes_people_and_goes_on(run: Run, tmp_path: Path) -> None:
     words = ["faceworld", tmp_path / "world", "--people", 2, "--images-per-person", 2, "--size", 16]
     outcome = run(*words)
@@ -20,7 +25,7 @@ def test_faceworld_writes_people_and_goes_on(run: Run, tmp_path: Path) -> None:
     assert "2 people written, 0 were there before" in outcome.out
     pictures = sorted((tmp_path / "world").glob("*/*.png"))
     assert len(pictures) == 4
-    assert Image.open(pictures[0]).size == (16, 16)
+    assert _size(pictures[0]) == (16, 16)
     assert "0 people written, 2 were there before" in run(*words).out
 
 
@@ -40,7 +45,7 @@ def test_align_crops_and_reports_what_failed(run: Run, tmp_path: Path) -> None:
     outcome = run("align", photographs, crops, "--size", 64, "--workers", 1)
     assert outcome.code == 0
     assert "1 crops of 1 photographs" in outcome.out
-    assert Image.open(crops / "face.png").size == (64, 64)
+    assert _size(crops / "face.png") == (64, 64)
     assert sorted(json.loads((crops / "report.json").read_text())["failures"]) == ["black.png", "broken.jpg"]
     assert "3 photographs were done before" in run("align", photographs, crops, "--size", 64, "--workers", 1).out
 

@@ -24,7 +24,7 @@ def test_people_are_sub_folders(tmp_path: Path, write: Any, people: Any) -> None
     assert data.names == ["n000002", "n000010"]
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert data.people == 2
-    assert [group.tolist() for group in data.groups] == [[0, 1, 2], [3, 4, 5]]
+    assert [group.tolist() for group in data.pictures_of] == [[0, 1, 2], [3, 4, 5]]
     assert [int(data[i]["image"].max()) for i in range(6)] == [1, 2, 3, 11, 12, 77]
     assert [data[i]["person"] for i in range(6)] == data.labels.tolist()
 

@@ -63,7 +63,7 @@ def test_mirror_appends_mirrored_copies_of_the_same_people(ten: Path) -> None:
     assert torch.equal(data.labels, torch.arange(10).repeat(2))
     assert torch.equal(data[14]["image"], data[4]["image"].flip(2))
     assert not torch.equal(data[14]["image"], data[4]["image"])
-    assert data.groups[4].tolist() == [4, 14]
+    assert data.pictures_of[4].tolist() == [4, 14]
 
 
 def test_splits_are_disjoint_complete_and_stable(tmp_path: Path) -> None:

@@ -145,3 +145,21 @@ def test_errors() -> None:
         ShuffleSampler(4, 4, seed=-1)
     with pytest.raises(ConfigError, match="rank 2 is outside"):
         ShuffleSampler(4, 4, rank=2, world_size=2)
+
+
+def test_people_of_a_group_come_together() -> None:
+    labels = torch.arange(24).repeat_interleave(3)
+    groups = torch.arange(24) // 6  # four groups of six
+    sampler = PKSampler(labels, 6, 2, seed=4, groups=groups, people_per_group=3)
+    for number in range(sampler.batches_per_round):
+        people = {int(labels[i]) for i in sampler.indices(number)}
+        counts = torch.bincount(groups[sorted(people)], minlength=4)
+        assert len(people) == 6
+        assert set(counts.tolist()) <= {0, 3, 6}
+    visited = {int(labels[i]) for number in range(sampler.batches_per_round) for i in sampler.indices(number)}
+    assert visited == set(range(24))
+
+
+def test_groups_of_another_length_are_refused() -> None:
+    with pytest.raises(ConfigError, match="groups has 3 entries, but there are 4 people"):
+        PKSampler(torch.arange(4), 2, 1, groups=torch.zeros(3, dtype=torch.long), people_per_group=2)

@@ -38,8 +38,8 @@ def test_artifacts(tmp_path: Path, embedder_recipe: Make) -> None:
 
 
 def test_it_learns_to_tell_colours_apart(tmp_path: Path, embedder_recipe: Make) -> None:
-    recipe = embedder_recipe(validation=DATA, images=320, learning_rate=3e-3)
-    assert train_embedder(recipe, tmp_path / "run", **CPU).metrics["auc"] > 0.95
+    recipe = embedder_recipe(validation=DATA, images=240, learning_rate=3e-3)
+    assert train_embedder(recipe, tmp_path / "run", **CPU).metrics["auc"] > 0.9
 
 
 def test_accumulated_parts_give_the_gradient_of_the_whole(embedder_recipe: Make) -> None:
@@ -109,8 +109,6 @@ def test_a_diverging_training_stops_and_keeps_the_last_good_checkpoint(
 
 
 @pytest.mark.parametrize(("options", "text"), [({"precision": "16"}, "precision"), ({"devices": 0}, "devices")])
-def test_a_device_that_is_not_there(
-    tmp_path: Path, embedder_recipe: Make, options: dict[str, Any], text: str
-) -> None:
+def test_a_device_that_is_not_there(tmp_path: Path, embedder_recipe: Make, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         train_embedder(embedder_recipe(), tmp_path / "run", **{**CPU, **options})

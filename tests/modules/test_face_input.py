@@ -1,0 +1,60 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from smoothswap.core.errors import ArgumentError
+from smoothswap.core.interfaces import FaceInput
+from smoothswap.modules.face_input import to_face_input
+
+
+def test_same_input_passes_unchanged():
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert torch.equal(to_face_input(x, FaceInput("ffhq", 16)), x)
+
+
+@pytest.mark.parametrize("size", [16, 24, 50])
+def test_resizing_is_antialiased_bilinear(size):
+    x = torch.rand(2, 3, 32, 32)
+    expected = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+    torch.testing.assert_close(to_face_input(x, FaceInput("ffhq", size)), expected, atol=1e-5, rtol=0)
+
+
+def test_range_and_colour_order():
+    x = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1).expand(1, 3, 8, 8)
+    y = to_face_input(x, FaceInput("ffhq", 8, value_range=(0.0, 255.0), channel_order="bgr"))
+    torch.testing.assert_close(y[0, :, 0, 0], torch.tensor([255.0, 127.5, 0.0]))
+
+
+def test_arcface_window_is_where_the_template_says():
+    # On an image whose value is the x coordinate, the middle of each output pixel reads its own position.
+    columns = torch.arange(256.0) + 0.5
+    x = columns.expand(1, 3, 256, 256)
+    y = to_face_input(x, FaceInput("arcface112", 112))
+    centres = 33.0 + (torch.arange(112.0) + 0.5) * (223.5 - 33.0) / 112
+    torch.testing.assert_close(y[0, 0, 50], centres, atol=0.02, rtol=0)
+    rows = to_face_input(x.transpose(2, 3), FaceInput("arcface112", 112))[0, 0, :, 50]
+    torch.testing.assert_close(rows, centres - 1.6, atol=0.02, rtol=0)
+
+
+def test_small_crops_grow_to_the_arcface_size_and_gradients_pass():
+    x = torch.rand(1, 3, 64, 64, requires_grad=True)
+    y = to_face_input(x, FaceInput("arcface112", 112))
+    assert y.shape == (1, 3, 112, 112)
+    y.sum().backward()
+    assert x.grad[0, 0, 32, 32] > 0
+    assert x.grad[0, 0, 2, 2] == 0
+
+
+def test_autocast_keeps_grey_levels():
+    x = torch.rand(1, 3, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = to_face_input(x, FaceInput("ffhq", 8))
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, to_face_input(x, FaceInput("ffhq", 8)))
+
+
+def test_errors():
+    with pytest.raises(ArgumentError, match=r"\[3, 16, 16\]"):
+        to_face_input(torch.rand(3, 16, 16), FaceInput("ffhq", 8))
+    with pytest.raises(ArgumentError, match="'wholehead'"):
+        to_face_input(torch.rand(1, 3, 16, 16), FaceInput("wholehead", 8))

@@ -1,0 +1,99 @@
+"""Recipes and their overrides: what can be said, what is refused and with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
+from smoothswap.training import Part, SwapperRecipe, load_recipe, recipe, recipe_names
+from smoothswap.training.recipes import save_recipe
+
+KINDS = ["embedder", "swapper"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["faceworld_64", "paper_256"])
+def test_named_recipes_survive_a_file(tmp_path: Path, kind: str, name: str) -> None:
+    assert name in recipe_names(kind)
+    made = recipe(kind, name)
+    assert made.name == name
+    assert made.image_size == int(name[-3:].lstrip("_"))
+    save_recipe(made, tmp_path / "recipe.json")
+    assert load_recipe(tmp_path / "recipe.json") == made
+
+
+def test_what_the_paper_says() -> None:
+    made = recipe("swapper", "paper_256")
+    assert isinstance(made, SwapperRecipe)
+    assert (made.generator.name, made.discriminator.name) == ("smooth_unet", "stylegan2")
+    assert (made.identity_weight, made.change_weight, made.change_weight_late) == (4, 1, 1)
+    assert (made.learning_rate, made.discriminator_learning_rate, made.r1_every) == (1e-3, 4e-3, 16)
+    assert made.self_pairs == 1
+    assert recipe("embedder", "paper_256").embedder == Part("smooth_resnet50")  # type: ignore[union-attr]
+
+
+def test_overrides() -> None:
+    texts = {
+        "generator.base_channels": "24",
+        "generator.channel_multipliers": "1,2,4",
+        "batch_size": "16",
+        "learning_rate": "1e-4",
+        "clip_gradients": "2",
+        "validation": "none",
+        "data.folder": "faces",
+        "data.name": "image_folder",
+    }
+    made = recipe("swapper", "faceworld_64", texts)
+    assert made.generator.options == {"base_channels": 24, "channel_multipliers": (1, 2, 4)}  # type: ignore[union-attr]
+    assert (made.batch_size, made.learning_rate, made.clip_gradients) == (16, 1e-4, 2.0)
+    assert made.validation is None
+    assert (made.data.name, made.data.options["folder"]) == ("image_folder", "faces")
+
+
+def test_exchanging_a_part_drops_options_that_the_new_one_lacks() -> None:
+    first = recipe("embedder", "faceworld_64", {"loss.temperature": "0.2"})
+    assert first.loss.options["temperature"] == 0.2  # type: ignore[union-attr]
+    assert recipe("embedder", "faceworld_64", {"loss.name": "arcface"}).loss.options == {}  # type: ignore[union-attr]
+
+
+def test_groups_of_options_go_by_dotted_name() -> None:
+    assert recipe("embedder", "faceworld_64", {"augment.flip": "0"}).augment.flip == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("batch_siz", "batch_size"),
+        ("generatr.base_channels", "generator"),
+        ("generator.base_chanels", "base_channels"),
+        ("name", "options:"),
+    ],
+)
+def test_unknown_options_are_named_with_a_suggestion(key: str, suggestion: str) -> None:
+    with pytest.raises(UnknownNameError, match=suggestion):
+        recipe("swapper", "faceworld_64", {key: "8"})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("batch_size", "-8"), ("batch_size", "many"), ("images", "0"), ("betas", "0.5"), ("data", "x")]
+)
+def test_values_that_cannot_be(key: str, text: str) -> None:
+    with pytest.raises(ConfigError):
+        recipe("swapper", "faceworld_64", {key: text})
+
+
+@pytest.mark.parametrize(("kind", "name"), [("swaper", "faceworld_64"), ("swapper", "faceworld_46")])
+def test_unknown_recipes(kind: str, name: str) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        recipe(kind, name)
+
+
+def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        load_recipe(tmp_path / "recipe.json")
+    for text in ("{", "[]", '{"kind": "cook"}', '{"kind": "swapper", "batch_siz": 8}'):
+        (tmp_path / "recipe.json").write_text(text)
+        with pytest.raises(CheckpointError, match="no recipe"):
+            load_recipe(tmp_path / "recipe.json")

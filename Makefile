@@ -11,9 +11,9 @@
 #   PYTHON=python3.12                 the interpreter to start from (3.11 or later)
 #   VENV=.venv                        where the environment lives
 #   VENV_FLAGS=--system-site-packages use the PyTorch that PYTHON already has
-#   TORCH="torch==2.13.0+cpu --index-url https://download.pytorch.org/whl/cpu"
-#       what to give to pip where the environment has no torch. Only PyTorch's own index tells builds apart: from
-#       PyPI, torch on Linux brings gigabytes of CUDA libraries that a machine without a GPU has no use for.
+#   TORCH="torch==2.13.0"             what to give to pip where the environment has no torch, --index-url included.
+#       On Linux, torch from PyPI brings gigabytes of CUDA libraries that a machine without a GPU has no use for;
+#       PyTorch's own index has builds for the CPU.
 #   JOBS=2                            test processes
 
 SHELL := /bin/bash

@@ -66,7 +66,7 @@ def convert_score_sde(
         mapping.keep(generator, "identity_mlp")
 
     entries = list(_in_order(generator))
-    # The resamplers of the image pyramids have no weights; score_sde's current code keeps them outside the list, an older
+    # The resamplers of the image pyramids have no weights; score_sde now keeps them outside the list, an older
     # one had them in it. The last entry always has weights, so its number tells which list this is.
     if _last_index(state) != first + 1 + len(entries):
         entries = [(name, module) for name, module in entries if not _is_plain_pyramid(name, module)]

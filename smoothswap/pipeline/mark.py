@@ -34,6 +34,9 @@ _WEIGHTS = f"{{{_OURS}}}WeightsSha256"
 # The picture is written upright, so an orientation in the old packet would turn it again.
 _REPLACED = (_SOURCE_TYPE, _SYSTEM, _VERSION, _WEIGHTS, f"{{{_TIFF}}}Orientation")
 
+LARGEST = 60_000
+"""Bytes of an XMP packet that still leave room for the mark in one segment of a JPEG."""
+
 _BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _END = '\n<?xpacket end="w"?>'
 
@@ -72,9 +75,11 @@ class IptcMarker:
 
         Args:
             mark: what to say.
-            existing: the packet that the picture has; one that cannot be read is replaced.
+            existing: the packet that the picture has; one that cannot be read is replaced, and one too large for a
+                JPEG as well: the mark must not be what is lost.
         """
-        rdf = _parse(existing) if self.config.keep else None
+        fits = existing is None or len(existing) < LARGEST
+        rdf = _parse(existing) if self.config.keep and fits else None
         if rdf is None:
             rdf = ET.Element(f"{{{_RDF}}}RDF")
         for description in rdf:

@@ -9,7 +9,7 @@ NF, E = 8, 32
 
 
 def original(listed_pyramids=False):
-    """Names and shapes of score_sde's NCSN++: 16 px, nf 8, ch_mult (1, 2), one block a level, no attention but the middle."""
+    """Names and shapes of NCSN++: 16 px, nf 8, ch_mult (1, 2), one block a level, attention in the middle."""
     state, index = {}, 0
 
     def put(entries):

@@ -84,3 +84,10 @@ def test_unmarked_and_unreadable_files(tmp_path: Path, astronaut_file: Path) -> 
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(InputError):
         inspect_file(tmp_path / "a.png")
+
+
+def test_a_huge_packet_does_not_push_the_mark_out(tmp_path: Path) -> None:
+    huge = OTHERS.replace(b"Jane Doe", b"J" * 70_000)
+    picture = Picture(pixels=np.zeros((8, 8, 3), np.uint8))
+    path = picture.write(tmp_path / "a.jpg", xmp=MARKER.packet(Mark(weights_sha256=WEIGHTS), huge))
+    assert inspect_file(path).mark == Mark(weights_sha256=WEIGHTS)

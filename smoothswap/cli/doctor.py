@@ -82,9 +82,9 @@ def _native() -> Iterator[tuple[str, str]]:
     yield "library", missing or str(native.LIBRARY)
     if importlib.util.find_spec("smoothswap._build") is None:
         return
-    facts: dict[str, object] = importlib.import_module("smoothswap._build").facts()
-    for name, value in facts.items():
-        yield name, str(value)
+    facts = importlib.import_module("smoothswap._build")
+    for name in ("compiler", "flags", "torch", "date"):
+        yield f"built with: {name}", str(getattr(facts, name, "unknown"))
 
 
 def _kernels() -> object:

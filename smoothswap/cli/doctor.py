@@ -93,7 +93,8 @@ def _kernels() -> object:
     rows = table("op", "device", "served by", "why not a faster one")
     for row in backend.report():
         reasons = "; ".join(f"{name}: {reason}" for name, reason in row.why_not.items())
-        rows.add_row(row.op, row.device, row.backend, reasons or "it is the fastest")
+        served = f"{row.backend} ({row.limits})" if row.limits else row.backend
+        rows.add_row(row.op, row.device, served, reasons or "it is the fastest")
     return rows
 
 
@@ -101,7 +102,7 @@ def _weights() -> Iterator[tuple[str, str, str, bool]]:
     from smoothswap.api import MODEL_FILES
     from smoothswap.core.assets import ROOT
 
-    for name in MODEL_FILES:
+    for name in (*MODEL_FILES, "judge.safetensors"):
         path = ROOT / "faceworld_64" / name
         if path.is_file():
             yield f"shipped {name}", f"sha256 {_sha256(path)}", f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -39,7 +40,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_python_session(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     CATALOGUE.load_plugins()
     monkeypatch.setattr(CATALOGUE, "_rows", CATALOGUE._rows)  # what the session registers must not reach other tests
-    names: dict[str, Any] = {"__name__": "readme"}
+    session = ModuleType("readme")  # a dataclass looks its own module up
+    monkeypatch.setitem(sys.modules, "readme", session)
+    names = vars(session)
     for number, block in enumerate(_blocks("python"), 1):
         exec(compile(block, f"README.md, Python block {number}", "exec"), names)
     assert "Did you mean 'smooth_unet'" in capsys.readouterr().out

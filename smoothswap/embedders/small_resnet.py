@@ -113,6 +113,7 @@ class SmallResNet(nn.Module):
             ArgumentError: another shape, integers, or a single image while training (BatchNorm).
         """
         check_images(images, self.config.input_size)
+        self.head.check_batch(images.shape[0])
         h = self.stages(F.relu(self.stem(images)))
         h = h.mean(dim=(2, 3)) if self.squeeze is None else self.squeeze(h).flatten(1)
         return self.head(h)  # type: ignore[no-any-return]

@@ -52,4 +52,5 @@ class SmoothResNet50(nn.Module):
             ArgumentError: another shape, integers, or a single image while training (BatchNorm).
         """
         check_images(images, self.config.input_size)
+        self.head.check_batch(images.shape[0])
         return self.head(self.trunk(images))  # type: ignore[no-any-return]

@@ -42,18 +42,26 @@ class IdentityHead(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.needs_batch = kind != "plain"
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [B, F] -> unit vectors [B, D], at least of single precision.
+    def check_batch(self, count: int) -> None:
+        """Refuse a batch of which BatchNorm can take no statistics; to be asked before the trunk's own BatchNorms.
 
         Raises:
-            ArgumentError: a single image while training, of which BatchNorm can take no statistics.
+            ArgumentError: a single image while training.
         """
-        if self.training and self.needs_batch and features.shape[0] == 1:
+        if self.training and self.needs_batch and count == 1:
             raise ArgumentError(
                 "an embedder with BatchNorm cannot train on a batch of one image",
                 "BatchNorm needs the statistics of two images or more",
                 hint="Use a larger batch, call .eval() to embed a single image, or build it with head='plain'.",
             )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [B, F] -> unit vectors [B, D], at least of single precision.
+
+        Raises:
+            ArgumentError: a single image while training.
+        """
+        self.check_batch(features.shape[0])
         h = self.layers(features)
         # Under autocast h has half precision, in which a length of one would only be one to three digits.
         return F.normalize(h.to(torch.promote_types(h.dtype, torch.float32)), dim=1)

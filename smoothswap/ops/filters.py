@@ -39,7 +39,8 @@ def setup_filter(
         ArgumentError: no taps, more than two dimensions, taps or a gain that are not finite, taps that sum to zero
             with `normalize`, or a negative gain of a separable filter.
     """
-    taps = torch.as_tensor(1 if f is None else f, dtype=torch.float32)
+    # The taps are read here, so they are on the CPU first, whatever device is the default.
+    taps = torch.as_tensor(1 if f is None else f, dtype=torch.float32, device="cpu")
     if taps.ndim > 2 or taps.numel() == 0:
         raise ArgumentError(f"setup_filter: f has shape {list(taps.shape)}, expected at least one tap, [K] or [Kh, Kw]")
     checks.finite("setup_filter", "gain", gain)

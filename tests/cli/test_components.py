@@ -41,7 +41,7 @@ def test_describe_shows_ranges_choices_and_the_defaults_of_a_preset(run: Run) ->
     text = run("describe", "smooth_unet_64").out
     assert "int ≥ 2" in text
     assert "biggan | ddpm" in text
-    assert "(1, 2, 3, 4)" in text
+    assert "(1, 3, 6, 8)" in text
     assert "a preset: image_size=64" in text
 
 

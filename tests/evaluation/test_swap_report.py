@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from planted import PAIRS, SIZE, Knows, Recites, pairs, scene
+from evaluation.planted import PAIRS, SIZE, Knows, Recites, pairs, scene
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError

@@ -26,14 +26,15 @@ def test_range_and_colour_order():
 
 
 def test_arcface_window_is_where_the_template_says():
-    # On an image whose value is the x coordinate, the middle of each output pixel reads its own position.
+    # On an image whose value is the x coordinate, the middle of each output pixel reads its own position, to what an
+    # antialiasing filter of 1.7 pixels can resolve; a shift by half a pixel would be 0.5.
     columns = torch.arange(256.0) + 0.5
     x = columns.expand(1, 3, 256, 256)
     y = to_face_input(x, FaceInput("arcface112", 112))
     centres = 33.0 + (torch.arange(112.0) + 0.5) * (223.5 - 33.0) / 112
-    torch.testing.assert_close(y[0, 0, 50], centres, atol=0.02, rtol=0)
+    torch.testing.assert_close(y[0, 0, 50], centres, atol=0.1, rtol=0)
     rows = to_face_input(x.transpose(2, 3), FaceInput("arcface112", 112))[0, 0, :, 50]
-    torch.testing.assert_close(rows, centres - 1.6, atol=0.02, rtol=0)
+    torch.testing.assert_close(rows, centres - 1.6, atol=0.1, rtol=0)
 
 
 def test_small_crops_grow_to_the_arcface_size_and_gradients_pass():

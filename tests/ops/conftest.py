@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 
 from smoothswap.ops import can_run, use
-
-sys.path.insert(0, str(Path(__file__).parent))  # for naive.py, whatever pytest's import mode
 
 
 @pytest.fixture(params=["reference", "cpu"])

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import naive
 import pytest
 import torch
 import torch.nn.functional as F
+from ops import naive
 from torch.autograd import gradcheck, gradgradcheck
 
 from smoothswap.ops import downsample2d, modulated_conv2d, no_weight_gradients, setup_filter, upfirdn2d, upsample2d

@@ -3,12 +3,12 @@ from __future__ import annotations
 import math
 from unittest import mock
 
-import naive
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ops import naive
 from torch.autograd import gradcheck, gradgradcheck
 
 from smoothswap.ops import supcon_loss

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import naive
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ops import naive
 from torch.autograd import gradcheck, gradgradcheck
 
 from smoothswap.ops import can_run, upfirdn2d, use

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import DATA
 from lightning_fabric import Fabric
 from PIL import Image
+from training.tiny import DATA
 
 import smoothswap
 from smoothswap.core.errors import ConfigError
@@ -128,10 +128,13 @@ def test_artifacts(tmp_path: Path, swapper_recipe: Make, embedder_file: Path) ->
     assert "held_out_psnr_target" in lines[-1]
 
 
+NINE = {"identity_dim": 9, "channel_multipliers": (1, 1), "attention_resolutions": ()}
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"generator": Part("smooth_unet", {"identity_dim": 9})}, "identities of 9 numbers, the embedder gives 8"),
+        ({"generator": Part("smooth_unet", NINE)}, "identities of 9 numbers, the embedder gives 8"),
         ({"discriminator": Part("stylegan2", {"image_size": 32})}, "discriminator works at 32 px"),
         ({"self_pairs": 4}, "self_pairs cannot be 4"),
         ({"batch_size": 5, "accumulate": 2}, "5 images a batch cannot be split"),

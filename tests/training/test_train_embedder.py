@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import DATA
 from lightning_fabric import Fabric
+from training.tiny import DATA
 
 import smoothswap
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError, WorkError

@@ -26,7 +26,7 @@ from smoothswap.cli.demo_page import COLUMNS, Page, Photograph, Shown, render_pa
 from smoothswap.core.assets import shipped
 from smoothswap.core.errors import CheckpointError, InputError, WorkError
 from smoothswap.core.files import write_aside
-from smoothswap.data.faceworld import APPEARANCE_FACTORS, Factors, Population, render, swap_pairs
+from smoothswap.data.faceworld import Colouring, Factors, Population, render, swap_pairs
 from smoothswap.evaluation import Scene, SwapReport, swap_report
 from smoothswap.modules import weights
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SPLITS = {"held_out_people": "held-out people", "held_out_groups": "held-out groups"}
+ALIKE = "source and target of one colouring"
 FIRST, WORST = 12, 4  # pairs on the page
 PAGE, REPORT, FOLDERS = "index.html", "report.json", ("pairs", "photograph")
 ASTRONAUT = Path(smoothswap.__file__).resolve().parent.parent / "examples" / "photos" / "astronaut.jpg"
@@ -59,7 +60,9 @@ def run_demo(
 
     Args:
         out: folder to write; made where it is missing, reused where it holds an earlier demo.
-        pairs: number of pairs, half of held-out people and half of held-out groups.
+        pairs: number of pairs of people drawn at random, half of held-out people and half of held-out groups. Half as
+            many more, whose source and target share their colouring, are measured beside them and judged by no
+            criterion: only shape tells such people apart, which the judge itself cannot always.
         seed: which pairs.
         model: folder with generator.safetensors and embedder.safetensors (and judge.safetensors, where it is not the
             shipped judge that is to judge); the shipped model where left out.
@@ -83,8 +86,9 @@ def run_demo(
     terminal = console()
     source, target = _draw(pairs, seed)
     report, pictures = _measure(models, source, target, seed, terminal)
-    kinds = _kinds(source, target)
+    kinds = _kinds(pairs)
     parts = {kind: report.select(numbers) for kind, numbers in kinds.items() if numbers}
+    parts[ALIKE], _ = _measure(models, *_draw((pairs + 1) // 2, seed, "same"), seed, terminal)
 
     worst = sorted(range(pairs), key=lambda n: float(report.gain_face[n]))[: min(WORST, pairs // 4)]
     shown = {n: _write_pair(out, n, kinds, pictures[n], report) for n in (*range(min(FIRST, pairs)), *worst)}
@@ -144,24 +148,17 @@ def _prepare(out: Path) -> None:
         raise WorkError(f"could not make the folder {str(out)!r}", str(cause)) from cause
 
 
-def _draw(pairs: int, seed: int) -> tuple[Factors, Factors]:
+def _draw(pairs: int, seed: int, colouring: Colouring = "any") -> tuple[Factors, Factors]:
     """Sources and targets; pairs of held-out people and of held-out groups take turns."""
-    drawn = [swap_pairs(Population(split=split), (pairs + 1) // 2, seed) for split in SPLITS]
+    drawn = [swap_pairs(Population(split=split), (pairs + 1) // 2, seed, colouring) for split in SPLITS]
     turns = torch.arange(2 * ((pairs + 1) // 2)).view(2, -1).T.flatten()[:pairs]
     source, target = (Factors.cat(side).select(turns) for side in zip(*drawn, strict=True))
     return source, target
 
 
-def _kinds(source: Factors, target: Factors) -> dict[str, list[int]]:
+def _kinds(pairs: int) -> dict[str, list[int]]:
     """The kinds of pairs that are told apart, with the numbers of the pairs of each."""
-    look = slice(-len(APPEARANCE_FACTORS), None)
-    alike = (source.identity[:, look] == target.identity[:, look]).all(dim=1).tolist()
-    numbers = range(len(source))
-    by_split = {says: [n for n in numbers if n % len(SPLITS) == place] for place, says in enumerate(SPLITS.values())}
-    return by_split | {
-        "one colouring": [n for n in numbers if alike[n]],
-        "two colourings": [n for n in numbers if not alike[n]],
-    }
+    return {says: [n for n in range(pairs) if n % len(SPLITS) == place] for place, says in enumerate(SPLITS.values())}
 
 
 def _measure(

@@ -45,7 +45,16 @@ def print_figures(terminal: Console, report: SwapReport, parts: dict[str, SwapRe
 
 def kind_heads() -> tuple[str, ...]:
     """The heads of `kind_rows`."""
-    return ("kind of pair", "pairs", "nearer to source", "gain, face", "gain, whole", "background", "outline made")
+    return (
+        "kind of pair",
+        "pairs",
+        "nearer to source",
+        "true swap nearer",
+        "gain, face",
+        "gain, whole",
+        "background",
+        "outline made",
+    )
 
 
 def kind_rows(report: SwapReport, parts: dict[str, SwapReport]) -> list[tuple[str, ...]]:
@@ -54,8 +63,10 @@ def kind_rows(report: SwapReport, parts: dict[str, SwapReport]) -> list[tuple[st
         (
             kind,
             str(len(part)),
-            *(number(criterion.value, criterion.unit) for criterion in part.criteria()),
+            number(part.criteria()[0].value, "%"),
+            number(float(part.true_swap.nearer.mean()), "%"),
+            *(number(criterion.value, criterion.unit) for criterion in part.criteria()[1:]),
             number(part.swap.share_outline, "%"),
         )
-        for kind, part in [*parts.items(), ("all", report)]
+        for kind, part in [("the pairs above", report), *parts.items()]
     ]

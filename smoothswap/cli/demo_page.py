@@ -172,8 +172,8 @@ the head and its hair.</p>
 {table}
 <h3>By kind of pair</h3>
 <p class="note">Held-out people share their colouring (skin, hair, eyes) with people of the training set, held-out
-groups do not. Where source and target have one colouring, their hair is alike as well, and only the shape of the head
-can tell them apart.</p>
+groups do not. The last row is of further pairs, whose source and target share colouring and hair: only the shape of the
+head can tell them apart, and <em>true swap nearer</em> says how far the judge itself can.</p>
 {kinds}</section>"""
 
 

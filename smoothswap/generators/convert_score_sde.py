@@ -146,7 +146,7 @@ def _map_module(mapping: StateMapping, source: str, name: str, module: nn.Module
         # score_sde calls the layer by its kind: one joined with a filter is Conv2d_0, a plain one Conv_0.
         mapping.layer(f"{source}.{'Conv2d_0' if module.filtered else 'Conv_0'}", name)
     elif isinstance(module, nn.Conv2d) and name.endswith("from_pyramid"):
-        mapping.layer(f"{source}.Conv", name)
+        mapping.layer(f"{source}.Conv_0", name)
     elif isinstance(module, (nn.Conv2d, nn.GroupNorm)):
         mapping.layer(source, name)
 

@@ -33,7 +33,7 @@ def original(listed_pyramids=False):
     block(8, 8)
     block(8, 8, resampled=True)
     index += listed_pyramids
-    put(layer("Conv.", 8, 3, 1, 1))
+    put(layer("Conv_0.", 8, 3, 1, 1))
     block(8, 16)
     block(16, 16)
     attention = layer("GroupNorm_0.", 16)
@@ -67,7 +67,7 @@ def test_every_tensor_finds_its_place(listed):
     values = list(state.values())
     assert sum(p.numel() for p in generator.parameters()) == sum(v.numel() for v in values) - NF - 10
     assert torch.equal(generator.identity_mlp[0].weight, state["all_modules.1.weight"])
-    assert torch.equal(generator.down[0].from_pyramid.weight, state[f"all_modules.{6 + listed}.Conv.weight"])
+    assert torch.equal(generator.down[0].from_pyramid.weight, state[f"all_modules.{6 + listed}.Conv_0.weight"])
     middle = f"all_modules.{9 + listed}"
     value = state[f"{middle}.NIN_2.W"]
     assert torch.equal(generator.middle.attention.qkv.weight[32:, :, 0, 0], value.T)

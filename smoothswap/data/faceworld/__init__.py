@@ -15,7 +15,7 @@ from smoothswap.data.faceworld.factors import (
     true_swap,
 )
 from smoothswap.data.faceworld.folder import write_folder
-from smoothswap.data.faceworld.population import SPLITS, Population, swap_pairs
+from smoothswap.data.faceworld.population import SPLITS, Colouring, Population, swap_pairs
 from smoothswap.data.faceworld.renderer import Rendered, render
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Population",
     "Rendered",
     "render",
+    "Colouring",
     "swap_pairs",
     "true_swap",
     "write_folder",

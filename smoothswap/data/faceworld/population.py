@@ -182,13 +182,20 @@ def scene(draws: torch.Generator, identity: Tensor) -> Factors:
     )
 
 
-def swap_pairs(population: Population, count: int, seed: int = 0) -> tuple[Factors, Factors]:
-    """Sources and targets of different people: every second pair from one colour group, the others from two.
+Colouring = Literal["any", "same", "other", "alternating"]
+
+
+def swap_pairs(
+    population: Population, count: int, seed: int = 0, colouring: Colouring = "alternating"
+) -> tuple[Factors, Factors]:
+    """Sources and targets of different people.
 
     Args:
         population: at least two people; with one group, or one person a group, all pairs are of the kind it allows.
         count: of pairs.
         seed: of the choice of people and pictures.
+        colouring: "any": two people drawn at random; "same": of one colour group, so that only shape tells them apart;
+            "other": of two groups; "alternating": "same" and "other" by turns.
 
     Returns:
         (source, target), B = `count` each; pair k does not depend on `count`.
@@ -206,7 +213,8 @@ def swap_pairs(population: Population, count: int, seed: int = 0) -> tuple[Facto
         same = population.group == population.group[first]
         others = torch.ones(people, dtype=torch.bool)
         others[first] = False
-        wanted = others & (same if pair % 2 == 0 else ~same)
+        kind = ("same", "other")[pair % 2] if colouring == "alternating" else colouring
+        wanted = others & {"any": others, "same": same, "other": ~same}[kind]
         choices = (wanted if bool(wanted.any()) else others).nonzero().flatten()
         second = int(choices[int(torch.randint(len(choices), (), generator=draws))])
         number = HELD_OUT + 2 * pair + 2_000_000 * seed  # pictures that no data set of moderate size holds

@@ -83,3 +83,16 @@ def test_errors() -> None:
         Population(groups=0)
     with pytest.raises(ConfigError, match="different people from 1"):
         swap_pairs(Population(groups=1, people_per_group=1), 3)
+
+
+def test_pairs_of_the_colouring_that_was_asked_for() -> None:
+    people = Population(seed=0, groups=3, people_per_group=3)
+
+    def alike(colouring: str) -> list[bool]:
+        source, target = swap_pairs(people, 24, colouring=colouring)  # type: ignore[arg-type]
+        assert not (source.identity == target.identity).all(1).any()
+        return (source.identity[:, S:] == target.identity[:, S:]).all(1).tolist()
+
+    assert all(alike("same"))
+    assert not any(alike("other"))
+    assert 0 < sum(alike("any")) < 12, "two of eight others share the colouring"

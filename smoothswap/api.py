@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from smoothswap.core.catalogue import available, build, describe, load_plugins, register
-from smoothswap.core.errors import InputError
+from smoothswap.core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     import torch
@@ -65,12 +65,14 @@ def swap(
 
     Raises:
         NoFaceError: no face in one of the pictures.
+        ConfigError: a device that this machine does not have.
         InputError: a picture that cannot be read, an output that exists, a face index out of range.
         CheckpointError: the model cannot be loaded.
     """
     from smoothswap.pipeline import swap_file
 
     generator_file, embedder_file = model_files(model)
+    check_device(device)
     digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
     return swap_file(
         Path(source),
@@ -86,6 +88,24 @@ def swap(
         weights_hash=digest,
         **keywords,
     )
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        ConfigError: no such kind of device, or none of it here.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as cause:
+        raise ConfigError(
+            f"device cannot be {name!r}",
+            str(cause).partition("\n")[0],
+            hint="`smoothswap doctor` lists the devices here",
+        ) from cause
 
 
 def model_files(model: Path | str | None) -> tuple[Path, Path]:

@@ -23,7 +23,10 @@ def write_aside(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode  # as the user's umask has it; some writers make files that nobody else may read
         yield aside
+        aside.chmod(mode)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(path)

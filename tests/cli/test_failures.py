@@ -32,6 +32,7 @@ Run = Callable[..., Any]
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--face", "-1"], "--face cannot be '-1'"),
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--face", "first"], "a number from 0"),
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--model", "nowhere"], "no model in 'nowhere'"),
+        (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--device", "tpu"], "device cannot be 'tpu'"),
         (["inspect", "none.jpg"], "none.jpg"),
     ],
 )

@@ -41,3 +41,12 @@ def test_full_disk_is_a_work_error(tmp_path: Path) -> None:
 def test_missing_folder_is_a_work_error(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="missing"), write_aside(tmp_path / "missing" / "out.txt") as aside:
         aside.write_text("x")
+
+
+def test_others_may_read_what_a_secretive_writer_wrote(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.txt"
+    plain.write_text("x")
+    with write_aside(tmp_path / "out.txt") as aside:
+        aside.unlink()
+        aside.touch(mode=0o600)
+    assert (tmp_path / "out.txt").stat().st_mode == plain.stat().st_mode

@@ -80,7 +80,7 @@ def embedder(
     from smoothswap import training
 
     training.train_embedder(
-        _recipe("embedder", recipe, changes, resume=resume),
+        _recipe("embedder", out, recipe, changes, resume=resume),
         out,
         resume=resume,
         accelerator=accelerator,
@@ -94,8 +94,12 @@ def embedder(
 def swapper(
     out: Out,
     embedder: Annotated[
-        Path, typer.Option(help="embedder.safetensors from `train embedder`; it stays frozen.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            help="embedder.safetensors from `train embedder`; it stays frozen. A resumed run has its own copy.",
+            show_default=False,
+        ),
+    ] = None,
     recipe: Recipe = None,
     changes: Set = None,
     resume: Resume = False,
@@ -112,7 +116,7 @@ def swapper(
     from smoothswap import training
 
     training.train_swapper(
-        _recipe("swapper", recipe, changes, resume=resume),
+        _recipe("swapper", out, recipe, changes, resume=resume),
         out,
         embedder=embedder,
         resume=resume,
@@ -153,11 +157,13 @@ def recipes(
     out.print(rows)
 
 
-def _recipe(kind: str, name: str | None, words: Sequence[str] | None, *, resume: bool) -> Any:
+def _recipe(kind: str, out: Path, name: str | None, words: Sequence[str] | None, *, resume: bool) -> Any:
     from smoothswap import training
 
     if resume and name is None and not words:
         return None  # the run's own
+    if resume and name is None:
+        return training.recipe_of_run(out, _changes(words))
     return training.recipe(kind, name or "faceworld_64", _changes(words))
 
 

@@ -1,6 +1,7 @@
 """Training of identity embedders and swappers, by recipe, on Lightning Fabric."""
 
 from smoothswap.training.embedder import train_embedder
+from smoothswap.training.folder import recipe_of_run
 from smoothswap.training.loop import TrainResult
 from smoothswap.training.named import recipe, recipe_names
 from smoothswap.training.recipes import EmbedderRecipe, Part, SwapperRecipe, load_recipe
@@ -10,6 +11,7 @@ __all__ = [
     "recipe",
     "recipe_names",
     "load_recipe",
+    "recipe_of_run",
     "train_embedder",
     "train_swapper",
     "EmbedderRecipe",

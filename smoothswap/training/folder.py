@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from smoothswap.core.errors import ConfigError, InputError, WorkError
 from smoothswap.training.checkpoint import LAST, PREVIOUS
-from smoothswap.training.recipes import RECIPES, Kind, TrainingRecipe, load_recipe
+from smoothswap.training.logging import LOG
+from smoothswap.training.overrides import apply_overrides
+from smoothswap.training.recipes import RECIPES, Kind, Recipe, TrainingRecipe, load_recipe
 
 RECIPE = "recipe.json"
 R = TypeVar("R", bound=TrainingRecipe)
 
 # What may change when a run is taken up again: none of these alters a step that was already taken.
 _FREE = {"images", "threads", "workers", "log_every", "validate_every", "checkpoint_every", "copy_alarm_after"}
+# These neither, but the run is then no longer the one that its recipe alone would give; the log says so.
+_STEERING = {"identity_weight", "change_weight", "change_weight_late", "identity_threshold", "change_late_from"}
 
 
 def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
@@ -43,28 +49,52 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
             )
         _make(out)
         return recipe
-    if not path.exists():
-        raise InputError(
-            f"no run to resume in {str(out)!r}", f"missing: {path}", hint="leave out --resume to start one there"
-        )
+    _check_run(out)
     saved = load_recipe(path)
     if not isinstance(saved, RECIPES[kind]):
         raise ConfigError(f"{str(out)!r} holds the training of another kind of model, not of the {kind}")
     if recipe is None:
         return saved  # type: ignore[return-value]
     own, wanted = saved.to_dict(), recipe.to_dict()
+    changed = {key: [own.get(key), wanted.get(key)] for key in own if own.get(key) != wanted.get(key)}
     facts = [
-        f"{key}: {own.get(key)!r} in the run, {wanted.get(key)!r} now"
-        for key in own
-        if own.get(key) != wanted.get(key) and key not in _FREE
+        f"{key}: {old!r} in the run, {new!r} now" for key, (old, new) in changed.items() if key not in _FREE | _STEERING
     ]
     if facts:
         raise ConfigError(
             f"the run in {str(out)!r} was started with another recipe",
             *facts,
+            f"these may change: {', '.join(sorted(_FREE | _STEERING))}",
             hint="resume it without naming a recipe or options, or start a new run in another folder",
         )
+    if changed:
+        with (out / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"resumed_with": changed}) + "\n")
     return recipe
+
+
+def recipe_of_run(out: Path, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """The recipe of the run in a folder, with some options changed, to resume it by.
+
+    Args:
+        out: the run's folder.
+        overrides: as for `smoothswap.training.recipe`; which ones a resumed run may have is checked when it starts.
+
+    Raises:
+        InputError: the folder holds no run.
+        UnknownNameError: no such option.
+        ConfigError: a value that the option cannot have.
+    """
+    _check_run(out)
+    return apply_overrides(load_recipe(out / RECIPE), overrides or {})
+
+
+def _check_run(out: Path) -> None:
+    path = out / RECIPE
+    if not path.exists():
+        raise InputError(
+            f"no run to resume in {str(out)!r}", f"missing: {path}", hint="leave out --resume to start one there"
+        )
 
 
 def _make(out: Path) -> None:

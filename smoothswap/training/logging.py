@@ -155,7 +155,7 @@ def _cut(path: Path, images: int) -> None:
             row: dict[str, Any] = json.loads(line)
         except ValueError:
             continue
-        if row["images"] <= images:
+        if row.get("images", 0) <= images:
             kept.append(line + "\n")
     with write_aside(path) as aside:
         aside.write_text("".join(kept), encoding="utf-8")

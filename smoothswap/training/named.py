@@ -13,7 +13,7 @@ from smoothswap.training.recipes import EmbedderRecipe, Kind, Part, Recipe, Swap
 
 _FACEWORLD = Part(
     "faceworld",
-    {"groups": 100, "people_per_group": 12, "images_per_person": 10, "cache": "datasets", "workers": 2},
+    {"groups": 100, "people_per_group": 12, "images_per_person": 10, "workers": 2},
 )
 _FACEWORLD_HELD_OUT = Part(
     "faceworld",
@@ -22,7 +22,6 @@ _FACEWORLD_HELD_OUT = Part(
         "groups": 32,
         "people_per_group": 4,
         "images_per_person": 6,
-        "cache": "datasets",
         "workers": 2,
     },
 )

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError
-from smoothswap.training import EmbedderRecipe, SwapperRecipe, train_embedder, train_swapper
+from smoothswap.training import EmbedderRecipe, SwapperRecipe, recipe_of_run, train_embedder, train_swapper
 from smoothswap.training.checkpoint import LAST, PREVIOUS, read_checkpoint
 from smoothswap.training.embedder import EmbedderWork
 from smoothswap.training.loop import Loop
@@ -154,6 +154,19 @@ def test_resuming_with_another_recipe_names_what_differs(
         train_embedder(embedder_recipe(images=8, weight_decay=0.5), tmp_path / "run", resume=True, **CPU)
     longer = train_embedder(embedder_recipe(images=24), tmp_path / "run", resume=True, **CPU)
     assert longer.images == 24
+
+
+def test_a_run_may_go_on_with_other_weights_and_says_so(
+    tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
+) -> None:
+    run = tmp_path / "run"
+    train_swapper(swapper_recipe(images=8), run, embedder=embedder_file, **CPU)
+    longer = recipe_of_run(run, {"images": "16", "change_weight_late": "7"})
+    train_swapper(longer, run, resume=True, **CPU)
+    assert recipe_of_run(run) == longer
+    told = [json.loads(line) for line in (run / "train.jsonl").read_text().splitlines()]
+    assert {"resumed_with": {"images": [8, 16], "change_weight_late": [1.0, 7.0]}} in told
+    train_swapper(None, run, resume=True, **CPU)  # the log with such a line can be read again
 
 
 def test_a_second_run_in_one_folder_is_refused(tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]) -> None:

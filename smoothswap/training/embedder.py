@@ -19,7 +19,7 @@ from smoothswap.modules.face_input import to_face_input
 from smoothswap.training.batches import Batches
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
-from smoothswap.training.folder import RECIPE, open_folder
+from smoothswap.training.folder import keep_recipe, open_folder
 from smoothswap.training.loop import Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_buffers,
@@ -30,7 +30,7 @@ from smoothswap.training.optimizers import (
     step,
 )
 from smoothswap.training.parts import build_data, build_part, share
-from smoothswap.training.recipes import EmbedderRecipe, save_recipe
+from smoothswap.training.recipes import EmbedderRecipe
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.validation import measure_embedder
 
@@ -71,7 +71,7 @@ def train_embedder(
     fabric = make_fabric(accelerator, devices, precision)
     work = EmbedderWork(recipe, fabric)
     if fabric.global_rank == 0:
-        save_recipe(recipe, out / RECIPE)
+        keep_recipe(recipe, out)
     command = f"smoothswap train embedder --out {out} --resume"
     return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from smoothswap.core.errors import ConfigError, InputError, WorkError
 from smoothswap.training.checkpoint import LAST, PREVIOUS
 from smoothswap.training.logging import LOG
 from smoothswap.training.overrides import apply_overrides
-from smoothswap.training.recipes import RECIPES, Kind, Recipe, TrainingRecipe, load_recipe
+from smoothswap.training.recipes import RECIPES, Kind, Recipe, TrainingRecipe, load_recipe, save_recipe
 
 RECIPE = "recipe.json"
 R = TypeVar("R", bound=TrainingRecipe)
@@ -55,10 +55,10 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
         raise ConfigError(f"{str(out)!r} holds the training of another kind of model, not of the {kind}")
     if recipe is None:
         return saved  # type: ignore[return-value]
-    own, wanted = saved.to_dict(), recipe.to_dict()
-    changed = {key: [own.get(key), wanted.get(key)] for key in own if own.get(key) != wanted.get(key)}
     facts = [
-        f"{key}: {old!r} in the run, {new!r} now" for key, (old, new) in changed.items() if key not in _FREE | _STEERING
+        f"{key}: {old!r} in the run, {new!r} now"
+        for key, (old, new) in _changes(saved, recipe).items()
+        if key not in _FREE | _STEERING
     ]
     if facts:
         raise ConfigError(
@@ -67,10 +67,26 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
             f"these may change: {', '.join(sorted(_FREE | _STEERING))}",
             hint="resume it without naming a recipe or options, or start a new run in another folder",
         )
+    return recipe
+
+
+def keep_recipe(recipe: Recipe, out: Path) -> None:
+    """Write the recipe into the run's folder; what it changes in a resumed run goes into the log as well.
+
+    To be called by one process, once everything that the recipe names is built.
+    """
+    path = out / RECIPE
+    changed = _changes(load_recipe(path), recipe) if path.exists() else {}
     if changed:
         with (out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps({"resumed_with": changed}) + "\n")
-    return recipe
+    save_recipe(recipe, path)
+
+
+def _changes(old: TrainingRecipe, new: TrainingRecipe) -> dict[str, list[Any]]:
+    """The options in which two recipes differ: [old, new] by name."""
+    own, wanted = old.to_dict(), new.to_dict()
+    return {key: [own[key], wanted.get(key)] for key in own if own[key] != wanted.get(key)}
 
 
 def recipe_of_run(out: Path, overrides: Mapping[str, str] | None = None) -> Recipe:

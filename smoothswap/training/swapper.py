@@ -20,7 +20,7 @@ from smoothswap.training.batches import Batches
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.embedder import EMBEDDER
-from smoothswap.training.folder import RECIPE, open_folder
+from smoothswap.training.folder import keep_recipe, open_folder
 from smoothswap.training.game import Game
 from smoothswap.training.health import Health
 from smoothswap.training.loop import Loop, TrainResult
@@ -32,7 +32,7 @@ from smoothswap.training.optimizers import (
     step,
 )
 from smoothswap.training.parts import build_data, share
-from smoothswap.training.recipes import SwapperRecipe, save_recipe
+from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.swap_validation import measure_swapper, psnr
@@ -85,7 +85,7 @@ def train_swapper(
     work = SwapperWork(recipe, fabric, embedder_file)
     if fabric.global_rank == 0:
         _keep_copy(embedder_file, out / EMBEDDER)
-        save_recipe(recipe, out / RECIPE)
+        keep_recipe(recipe, out)
     command = f"smoothswap train swapper --out {out} --resume"
     return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
 

@@ -33,6 +33,8 @@ Run = Callable[..., Any]
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--face", "first"], "a number from 0"),
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--model", "nowhere"], "no model in 'nowhere'"),
         (["swap", "none.jpg", "none.jpg", "-o", "x.png", "--device", "tpu"], "device cannot be 'tpu'"),
+        (["train", "swapper", "--out", "x", "--resume"], "no run to resume in 'x'"),
+        (["train", "embedder", "--out", "x", "--resume", "--set", "images=9"], "no run to resume in 'x'"),
         (["inspect", "none.jpg"], "none.jpg"),
     ],
 )

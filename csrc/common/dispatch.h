@@ -11,12 +11,19 @@ namespace smoothswap {
 
 // The version of a kernel for this processor: SMOOTHSWAP_BEST(upfirdn2d)(arguments, begin, end).
 #if defined(SMOOTHSWAP_X86)
-inline bool has_avx2() {
-  static const bool has =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-  return has;
+enum class Isa { baseline, avx2, avx512 };
+inline Isa best_isa() {
+  static const Isa best = [] {
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx2 && avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::baseline;
+  }();
+  return best;
 }
-#define SMOOTHSWAP_BEST(kernel) (::smoothswap::has_avx2() ? avx2::kernel : baseline::kernel)
+#define SMOOTHSWAP_BEST(kernel)                                                   \
+  (::smoothswap::best_isa() == ::smoothswap::Isa::avx512 ? avx512::kernel         \
+   : ::smoothswap::best_isa() == ::smoothswap::Isa::avx2 ? avx2::kernel : baseline::kernel)
 #else
 #define SMOOTHSWAP_BEST(kernel) (baseline::kernel)
 #endif

@@ -6,3 +6,15 @@
 #ifndef SMOOTHSWAP_ISA
 #define SMOOTHSWAP_ISA baseline
 #endif
+
+// Declares a kernel once for each instruction set that it may be compiled for.
+#define SMOOTHSWAP_FOR_EVERY_ISA(declaration) \
+  namespace baseline {                        \
+  declaration;                                \
+  }                                           \
+  namespace avx2 {                            \
+  declaration;                                \
+  }                                           \
+  namespace avx512 {                          \
+  declaration;                                \
+  }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "../common/dispatch.h"
+#include "../common/pages.h"
 
 namespace smoothswap {
 namespace {
@@ -23,6 +24,7 @@ void bias_act(const Tensor x, Tensor y, std::optional<Tensor> b, int64_t channel
               double gain, double clamp) {
   const BiasAct arguments{x.const_data_ptr(), b ? b->const_data_ptr() : nullptr, y.mutable_data_ptr(), channels, inner,
                           slope,              gain,                              clamp,                format_of(x)};
+  prefer_huge_pages(y.mutable_data_ptr(), size_t(y.numel()) * y.element_size());
   const auto kernel = SMOOTHSWAP_BEST(bias_act);
   const int64_t length = std::max<int64_t>(1, inner == 1 ? channels : inner), runs = x.numel() / length;
   torch::stable::parallel_for(0, runs, std::max<int64_t>(1, grain / length),
@@ -33,6 +35,7 @@ void bias_act(const Tensor x, Tensor y, std::optional<Tensor> b, int64_t channel
 void bias_act_grad(const Tensor g, const Tensor y, Tensor dx, double slope, double gain, double clamp) {
   const BiasActGrad arguments{g.const_data_ptr(), y.const_data_ptr(), dx.mutable_data_ptr(), slope, gain, clamp,
                               format_of(g)};
+  prefer_huge_pages(dx.mutable_data_ptr(), size_t(dx.numel()) * dx.element_size());
   const auto kernel = SMOOTHSWAP_BEST(bias_act_grad);
   torch::stable::parallel_for(0, g.numel(), grain,
                               [&](int64_t begin, int64_t end) { kernel(arguments, begin, end); });

@@ -26,13 +26,9 @@ struct BiasActGrad {
   Format format;
 };
 
-namespace baseline {
-void bias_act(const BiasAct& arguments, int64_t begin, int64_t end);            // runs [outer · channels], or [outer] if inner = 1
-void bias_act_grad(const BiasActGrad& arguments, int64_t begin, int64_t end);  // elements
-}  // namespace baseline
-namespace avx2 {
-void bias_act(const BiasAct& arguments, int64_t begin, int64_t end);
-void bias_act_grad(const BiasActGrad& arguments, int64_t begin, int64_t end);
-}  // namespace avx2
+// runs [outer · channels], or [outer] if inner = 1
+SMOOTHSWAP_FOR_EVERY_ISA(void bias_act(const BiasAct& arguments, int64_t begin, int64_t end))
+// elements
+SMOOTHSWAP_FOR_EVERY_ISA(void bias_act_grad(const BiasActGrad& arguments, int64_t begin, int64_t end))
 
 }  // namespace smoothswap

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../common/dispatch.h"
+#include "../common/pages.h"
 
 namespace smoothswap {
 namespace {
@@ -59,6 +60,7 @@ void upfirdn2d(const Tensor x, Tensor y, const Tensor f, std::vector<int64_t> up
                           separable ? fw.data() : nullptr,
                           format,
                           channels_last};
+  prefer_huge_pages(y.mutable_data_ptr(), size_t(y.numel()) * y.element_size());
   const auto kernel = SMOOTHSWAP_BEST(upfirdn2d);
   const int64_t count = units(arguments);
   const int64_t values = std::max<int64_t>(1, (x.numel() + y.numel()) / std::max<int64_t>(1, count));

@@ -29,11 +29,6 @@ struct Upfirdn {
 // [batch · h.out].
 inline int64_t units(const Upfirdn& a) { return a.batch * (a.channels_last ? a.h.out : a.channels); }
 
-namespace baseline {
-void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end);
-}
-namespace avx2 {
-void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end);
-}
+SMOOTHSWAP_FOR_EVERY_ISA(void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end))
 
 }  // namespace smoothswap

@@ -1,21 +1,36 @@
-"""What the device can do at best: the floor under the times of every op."""
+"""What the device can do at best: copying memory and multiplying matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import pytest
 import torch
-from torch import Tensor
+from benchmarks.clock import Clock, Turns
+from benchmarks.conftest import DTYPES, TINY, record
+from pytest_benchmark.fixture import BenchmarkFixture
 
 
-def test_copy(measure: Callable[..., Tensor], device: torch.device) -> None:
-    x = torch.randn(16, 64, 128, 128, device=device)
+def _measure(benchmark: BenchmarkFixture, turns: Turns) -> float:
+    rounds = turns.warm_up()
+    benchmark.group = "ceilings"
+    benchmark.pedantic(turns.round, rounds=rounds)
+    return next(iter(turns.medians().values()))
+
+
+def test_copy(benchmark: BenchmarkFixture, clock: Clock) -> None:
+    count = (1 << 10) if TINY else (1 << 26 if clock.device.type == "cpu" else 1 << 29)
+    x = torch.randn(count, device=clock.device)
     y = torch.empty_like(x)
-    measure(y.copy_, x, group="ceilings", moved_bytes=2 * x.numel() * x.element_size())
+    ms = _measure(benchmark, Turns(clock, {"copy": lambda: y.copy_(x)}))
     assert torch.equal(x, y)
+    record({"ceiling": f"copy of {count >> 18} MiB, read + written", "median_ms": ms, "GB/s": 8e-6 * count / ms})
 
 
-def test_matmul_bf16(measure: Callable[..., Tensor], device: torch.device) -> None:
-    side = 8192 if device.type == "cuda" else 512
-    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
-    assert measure(torch.matmul, a, a, group="ceilings").shape == (side, side)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_matmul(dtype: str, benchmark: BenchmarkFixture, clock: Clock) -> None:
+    if clock.device.type == "cpu" and dtype != "fp32":
+        pytest.skip("a CPU without instructions for it takes seconds")
+    side = 64 if TINY else (1024 if clock.device.type == "cpu" else 8192)
+    a, b = (torch.randn(side, side, device=clock.device, dtype=DTYPES[dtype]) for _ in range(2))
+    ms = _measure(benchmark, Turns(clock, {"matmul": lambda: a @ b}))
+    torch.testing.assert_close((a @ b)[:1].double(), a[:1].double() @ b.double(), rtol=0.05, atol=1.0)
+    record({"ceiling": f"{dtype} matmul {side}³", "median_ms": ms, "TFLOP/s": 2e-9 * side**3 / ms})

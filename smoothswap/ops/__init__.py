@@ -5,7 +5,11 @@ fp32, bf16 and fp16, on contiguous, channels_last and strided tensors, under aut
 differentiable. `backend` says which kernel serves a call; `use` and the environment variable SMOOTHSWAP_OPS choose one.
 """
 
-from smoothswap.ops import bias_act_cpu, upfirdn2d_cpu  # noqa: F401  they attach their kernels to the ops
+from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
+    bias_act_cpu,
+    bias_act_triton,
+    upfirdn2d_cpu,
+)
 from smoothswap.ops.backend import can_run, report, use
 from smoothswap.ops.bias_act import bias_act
 from smoothswap.ops.filters import downsample2d, filter2d, setup_filter, upsample2d

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import BackendError
-from smoothswap.ops import native
+from smoothswap.ops import native, triton_runtime
 
 BACKENDS = ("cuda", "triton", "cpu", "reference")
 ENVIRONMENT = "SMOOTHSWAP_OPS"
@@ -72,7 +72,7 @@ def can_run(op: str, backend: str, *tensors: Tensor | None, **options: Any) -> s
         return f"{op} has no {backend} kernel"
     given = [t for t in tensors if t is not None]
     if backend != "reference":
-        wanted = _DEVICES[backend]
+        wanted = _device(backend)
         for tensor in given:
             if tensor.device.type != wanted:
                 return f"the {backend} kernel takes {wanted} tensors, this one is on {tensor.device}"
@@ -81,6 +81,15 @@ def can_run(op: str, backend: str, *tensors: Tensor | None, **options: Any) -> s
     if backend in ("cpu", "cuda") and (reason := native.missing()):
         return reason
     return _kernels[op, backend][1](*tensors, **options)
+
+
+def _device(backend: str) -> str:
+    return "cpu" if backend == "triton" and triton_runtime.interpreted() else _DEVICES[backend]
+
+
+def _automatic(backend: str) -> bool:
+    """Triton's interpreter is there for tests: it serves those alone who ask for it by name."""
+    return backend != "triton" or not triton_runtime.interpreted()
 
 
 def choose(op: str, *tensors: Tensor | None, **options: Any) -> Run:
@@ -100,7 +109,7 @@ def choose(op: str, *tensors: Tensor | None, **options: Any) -> Run:
             )
         return _kernels[op, asked][0]
     for backend in BACKENDS:
-        if (op, backend) in _kernels and can_run(op, backend, *tensors, **options) is None:
+        if (op, backend) in _kernels and _automatic(backend) and can_run(op, backend, *tensors, **options) is None:
             return _kernels[op, backend][0]
     raise BackendError(f"{op} has no kernel that can run")
 
@@ -167,7 +176,7 @@ def report() -> list[Row]:
         for device in devices:
             why_not: dict[str, str] = {}
             for backend in BACKENDS:
-                if _DEVICES.get(backend, device) != device:
+                if _DEVICES.get(backend, device) != device or not _automatic(backend):
                     continue
                 reason = can_run(op, backend)
                 if reason is None:

@@ -10,7 +10,7 @@ import pytest
 from smoothswap.ops import can_run, use
 
 
-@pytest.fixture(params=["reference", "cpu"])
+@pytest.fixture(params=["reference", "cpu", "triton"])
 def on(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[None]]:
     """`with on("upfirdn2d"):` runs the block on this backend, or skips the test with the reason."""
 

@@ -9,6 +9,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
     bias_act_triton,
     upfirdn2d_cpu,
+    upfirdn2d_triton,
 )
 from smoothswap.ops.backend import can_run, report, use
 from smoothswap.ops.bias_act import bias_act

@@ -115,17 +115,7 @@ def bias_act(
     """
     op = "bias_act"
     checks.floating(op, "x", x)
-    if act not in ACTIVATIONS:
-        raise ArgumentError(f"{op}: unknown act {act!r}, expected one of {', '.join(ACTIVATIONS)}")
-    spec = ACTIVATIONS[act]
-    alpha = spec.alpha if alpha is None else alpha
-    gain = spec.gain if gain is None else gain
-    clamp = -1.0 if clamp is None else clamp
-    checks.finite(op, "alpha", alpha)
-    checks.finite(op, "gain", gain)
-    checks.finite(op, "clamp", clamp)
-    if clamp < 0 and clamp != -1:  # −1 is how StyleGAN's callers, and the op itself, say "none"
-        raise ArgumentError(f"{op}: clamp is {clamp}, expected at least 0, or None for no limit")
+    alpha, gain, clamp = settings(op, act, alpha, gain, clamp)
     if b is not None:
         checks.floating(op, "b", b)
         if not -x.ndim <= dim < x.ndim:
@@ -142,7 +132,25 @@ def bias_act(
         if torch.is_autocast_enabled(x.device.type):
             b = b.to(x.dtype)
         checks.same_dtype(op, "x", x, "b", b)
-    return torch.ops.smoothswap.bias_act(x, b, dim, act, float(alpha), float(gain), float(clamp))  # type: ignore[no-any-return]
+    return torch.ops.smoothswap.bias_act(x, b, dim, act, alpha, gain, clamp)  # type: ignore[no-any-return]
+
+
+def settings(
+    op: str, act: str, alpha: float | None, gain: float | None, clamp: float | None
+) -> tuple[float, float, float]:
+    """Checks the activation of an op and fills in the defaults: alpha, gain and clamp, which is −1 for none."""
+    if act not in ACTIVATIONS:
+        raise ArgumentError(f"{op}: unknown act {act!r}, expected one of {', '.join(ACTIVATIONS)}")
+    spec = ACTIVATIONS[act]
+    alpha = spec.alpha if alpha is None else alpha
+    gain = spec.gain if gain is None else gain
+    clamp = -1.0 if clamp is None else clamp
+    checks.finite(op, "alpha", alpha)
+    checks.finite(op, "gain", gain)
+    checks.finite(op, "clamp", clamp)
+    if clamp < 0 and clamp != -1:  # −1 is how StyleGAN's callers, and the op itself, say "none"
+        raise ArgumentError(f"{op}: clamp is {clamp}, expected at least 0, or None for no limit")
+    return float(alpha), float(gain), float(clamp)
 
 
 def _add_bias(x: Tensor, b: Tensor | None, dim: int) -> Tensor:

@@ -5,34 +5,31 @@ convolution is linear in its input, the same numbers come without ever building 
 
     u = R(x·s, w)            R: convolution with resampling (FIR), see resampled_conv
     d_no = (Σ_i s_ni² Σ_k w_oik² + ε)^(−1/2)
-    y = d·u + noise
+    v = d·u + noise + b
+    y = clamp(γ·φ(v), −c, c)  γ: gain; φ: linear, relu or lrelu
 
-Backward, g being the gradient of y, and Rx', Rw' the adjoints of R in its two arguments:
-
-    gx = s·Rx'(d·g, w)       gs = Σ_hw x·Rx'(d·g, w) + 2 s·(q w²)        gw = Rw'(x·s, d·g) + 2 w·(qᵀ s²)
-    q_no = −½ d_no² Σ_hw g·(y − noise)                                    (Σ_hw g·u·∂d/∂(d⁻²), with u = (y − noise)/d)
-
-All of it in differentiable ops, so that second derivatives are exact. Names and defaults follow StyleGAN2 (Karras et
-al., 2020); the code is written from the equations above.
+The gradient is in modulated_conv2d_gradient. Names and defaults follow StyleGAN2 (Karras et al., 2020); the code is
+written from the equations above.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
+from smoothswap.ops.bias_act import reference as bias_act_reference
+from smoothswap.ops.bias_act import settings
 from smoothswap.ops.define import define
-from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
-from smoothswap.ops.resampled_conv import Plan, plan
+from smoothswap.ops.modulated_conv2d_gradient import backward, demodulation, setup
+from smoothswap.ops.resampled_conv import plan
 from smoothswap.ops.upfirdn2d import check_filter
 
-EPSILON = 1e-8  # under the root of the demodulation, as in StyleGAN2
+INSIDE = ("linear", "relu", "lrelu")  # activations of the op itself; bias_act follows for the others
 
 
 def modulated_conv2d(
@@ -47,8 +44,14 @@ def modulated_conv2d(
     demodulate: bool = True,
     flip_weight: bool = True,
     fused_modconv: bool = True,
+    *,
+    bias: Tensor | None = None,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
 ) -> Tensor:
-    """Convolves each sample with weights scaled by its style.
+    """Convolves each sample with weights scaled by its style; adds noise and bias, applies an activation.
 
     Args:
         x: [N, I, H, W]; fp64, fp32, bf16 or fp16 (demodulation, and on the CPU everything, in fp32); N may be 0.
@@ -63,12 +66,18 @@ def modulated_conv2d(
         flip_weight: True correlates, as torch.nn.functional.conv2d does; False convolves.
         fused_modconv: accepted for compatibility. The result does not depend on it: the style always goes onto the
             activations, which needs no weights per sample.
+        bias: [O], added after the noise. None: nothing.
+        act: activation after the bias, one of `bias_act`'s; the default leaves the sum as it is.
+        alpha: slope of lrelu below zero; None: 0.2.
+        gain: factor on the activation; None: `bias_act`'s, √2 for relu, lrelu and swish, else 1.
+        clamp: limit ≥ 0 on the magnitude of the result, after the gain; None: no limit.
 
     Returns:
         [N, O, H', W'], x's dtype and memory format. Under autocast all tensors are converted to its dtype.
 
     Raises:
-        ArgumentError: shapes, dtypes or devices that do not fit, factors below 1, an empty result.
+        ArgumentError: shapes, dtypes or devices that do not fit, factors below 1, an empty result, an unknown act,
+            a number that is not finite.
         BackendError: a kernel was asked for by name and cannot run.
     """
     op = "modulated_conv2d"
@@ -84,10 +93,12 @@ def modulated_conv2d(
             f"weight: {checks.about(weight)}",
         )
     checks.shape(op, "styles", styles, x.shape[:2], f"one factor for each sample and channel of x: {checks.about(x)}")
+    alpha, gain, clamp = settings(op, act, alpha, gain, clamp)
     if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, styles = x.to(dtype), weight.to(dtype), styles.to(dtype)
         noise = None if noise is None else noise.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
     checks.same_dtype(op, "x", x, "weight", weight)
     checks.same_dtype(op, "x", x, "styles", styles)
     for name, factor in (("up", up), ("down", down)):
@@ -106,9 +117,19 @@ def modulated_conv2d(
         )
     if noise is not None:
         _check_noise(x, noise, (x.shape[0], weight.shape[0], *size))
-    return torch.ops.smoothswap.modulated_conv2d(  # type: ignore[no-any-return]
-        x, weight, styles, noise, up, down, pads, resample_filter, demodulate, flip_weight
-    )
+    if bias is not None:
+        checks.floating(op, "bias", bias)
+        checks.shape(op, "bias", bias, weight.shape[:1], f"one value for each output channel: {checks.about(weight)}")
+        checks.same_device(op, "x", x, "bias", bias)
+        checks.same_dtype(op, "x", x, "bias", bias)
+    convolution = (x, weight, styles, noise, up, down, pads, resample_filter, demodulate, flip_weight)
+    # The op's gradient reads φ' from y, which neither a gain of zero nor a negative slope leaves possible.
+    if act in INSIDE and gain != 0 and alpha >= 0:
+        y = torch.ops.smoothswap.modulated_conv2d(*convolution, bias, act, alpha, gain, clamp)
+    else:
+        y = torch.ops.smoothswap.modulated_conv2d(*convolution, None, "linear", 0.0, 1.0, -1.0)
+        y = torch.ops.smoothswap.bias_act(y, bias, 1, act, alpha, gain, clamp)
+    return y  # type: ignore[no-any-return]
 
 
 def _check_noise(x: Tensor, noise: Tensor, result: tuple[int, ...]) -> None:
@@ -123,22 +144,6 @@ def _check_noise(x: Tensor, noise: Tensor, result: tuple[int, ...]) -> None:
         )
 
 
-def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
-    """Scales d [N, O] for weight [O, I, kh, kw] and styles [N, I]: one product of [N, I] and [I, O]."""
-    energy = weight.square().sum([2, 3])
-    return (styles.square() @ energy.T + EPSILON).rsqrt()
-
-
-def _dtype(x: Tensor) -> torch.dtype:
-    """Dtype of the convolution: a CPU has no quick low-precision one; a GPU accumulates in fp32 by itself."""
-    return arithmetic(x.dtype) if x.device.type == "cpu" else x.dtype
-
-
-def _plan(ctx_like: tuple[Any, ...], weight: Tensor, f: Tensor | None) -> tuple[Plan, Tensor]:
-    up, down, padding, flip_weight = ctx_like
-    return plan(weight, up, down, padding, f), weight if flip_weight else weight.flip([2, 3])
-
-
 def reference(
     x: Tensor,
     weight: Tensor,
@@ -150,16 +155,26 @@ def reference(
     resample_filter: Tensor | None,
     demodulate: bool,
     flip_weight: bool,
+    bias: Tensor | None,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float,
 ) -> Tensor:
-    """The op in stock PyTorch."""
+    """The op in stock PyTorch; noise broadcasts to the result, bias [O], clamp < 0 for none."""
     with without_autocast(x):
-        work, wide = _dtype(x), arithmetic(x.dtype)
-        steps, kernel = _plan((up, down, padding, flip_weight), weight, resample_filter)
-        y = steps.forward(x.to(work) * styles.to(work)[:, :, None, None], kernel.to(work))
+        # A CPU has no quick low-precision convolution; a GPU accumulates in fp32 by itself.
+        wide = arithmetic(x.dtype)
+        work = wide if x.device.type == "cpu" else x.dtype
+        kernel = (weight if flip_weight else weight.flip([2, 3])).to(work)
+        steps = plan(weight, up, down, padding, resample_filter)
+        y = steps.forward(x.to(work) * styles.to(work)[:, :, None, None], kernel)
         if demodulate:
             y = y * demodulation(weight.to(wide), styles.to(wide)).to(work)[:, :, None, None]
         if noise is not None:
             y = y + noise.to(work)
+        if bias is not None or act != "linear" or gain != 1 or clamp >= 0:
+            y = bias_act_reference(y, None if bias is None else bias.to(work), 1, act, alpha, gain, clamp)
         return y.to(x.dtype).contiguous(memory_format=memory_format(x))
 
 
@@ -174,10 +189,17 @@ def _run(
     resample_filter: Tensor | None,
     demodulate: bool,
     flip_weight: bool,
+    bias: Tensor | None,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float,
 ) -> Tensor:
-    kernel = backend.choose("modulated_conv2d", x, weight, styles, noise, resample_filter)
+    tensors = (x, weight, styles, noise, resample_filter, bias)
+    kernel = backend.choose("modulated_conv2d", *tensors, up=up, down=down, padding=padding, act=act)
     return kernel(  # type: ignore[no-any-return]
-        x, weight, styles, noise, up, down, padding, resample_filter, demodulate, flip_weight
+        *(x, weight, styles, noise, up, down, padding, resample_filter, demodulate, flip_weight),
+        *(bias, act, alpha, gain, clamp),
     )
 
 
@@ -192,6 +214,11 @@ def _fake(
     resample_filter: Tensor | None,
     demodulate: bool,
     flip_weight: bool,
+    bias: Tensor | None,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float,
 ) -> Tensor:
     size = plan(weight, up, down, padding, resample_filter).output_size(x.shape[2], x.shape[3])
     return torch.empty(
@@ -199,54 +226,14 @@ def _fake(
     )
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, styles, noise, up, down, padding, f, ctx.demodulate, flip_weight = inputs
-    ctx.arguments = (up, down, padding, flip_weight)
-    ctx.save_for_backward(x, weight, styles, noise, f, output if ctx.demodulate else None)
-
-
-def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, styles, noise, f, y = ctx.saved_tensors
-    dtype, work, wide = x.dtype, _dtype(x), arithmetic(x.dtype)
-    steps, kernel = _plan(ctx.arguments, weight, f)
-    x, g, kernel = x.to(work), g.to(work), kernel.to(work)
-    w, s = weight.to(wide), styles.to(wide)
-    want_weight = ctx.needs_input_grad[1] and weight_gradients_wanted()
-
-    scaled = g
-    if ctx.demodulate:
-        d = demodulation(w, s)
-        scaled = g * d.to(work)[:, :, None, None]
-    gxs, gw = steps.adjoint(scaled, x * s.to(work)[:, :, None, None], kernel, want_weight)
-    gx = gxs * s.to(work)[:, :, None, None]
-    gs = (gxs * x).sum([2, 3], dtype=wide)
-    if gw is not None:
-        gw = (gw if ctx.arguments[3] else gw.flip([2, 3])).to(wide)
-    if ctx.demodulate:
-        unit = y.to(work) if noise is None else y.to(work) - noise.to(work)
-        q = -0.5 * d.square() * (g * unit).sum([2, 3], dtype=wide)
-        gs = gs + 2 * s * (q @ w.square().sum([2, 3]))
-        if gw is not None:
-            gw = gw + 2 * w * (q.T @ s.square())[:, :, None, None]
-    gnoise = None
-    if noise is not None and ctx.needs_input_grad[3]:
-        gnoise = g.sum_to_size(noise.shape).to(dtype)
-    return (
-        gx.to(dtype),
-        None if gw is None else gw.to(dtype),
-        gs.to(dtype),
-        gnoise,
-        *[None] * 6,
-    )
-
-
 define(
     "modulated_conv2d",
     "(Tensor x, Tensor weight, Tensor styles, Tensor? noise, int up, int down, int[4] padding, "
-    "Tensor? resample_filter, bool demodulate, bool flip_weight) -> Tensor",
+    "Tensor? resample_filter, bool demodulate, bool flip_weight, Tensor? bias, str act, float alpha, float gain, "
+    "float clamp) -> Tensor",
     run=_run,
     fake=_fake,
-    setup=_setup,
-    backward=_backward,
+    setup=setup,
+    backward=backward,
 )
 backend.attach("modulated_conv2d", "reference", reference)

@@ -41,9 +41,24 @@ def test_modulated_conv2d(dtype, layout):
     x = images(2, 3, 6, 5, dtype=dtype, layout=layout)
     weight = torch.randn(4, 3, 3, 3, dtype=dtype, requires_grad=True)
     styles = torch.randn(2, 3, dtype=dtype, requires_grad=True)
+    bias = torch.randn(4, dtype=dtype, requires_grad=True)
     for up, down in ((1, 1), (2, 1), (1, 2)):
-        arguments = (x, weight, styles, None, up, down, [1] * 4, torch.ones(4, 4), True, True)
-        torch.library.opcheck(ops.modulated_conv2d.default, arguments, test_utils=ALWAYS)
+        convolution = (x, weight, styles, None, up, down, [1] * 4, torch.ones(4, 4), True, True)
+        for activation in ((bias, "lrelu", 0.2, 1.4, 0.9), (None, "linear", 0.0, 1.0, -1.0)):
+            torch.library.opcheck(ops.modulated_conv2d.default, convolution + activation, test_utils=ALWAYS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scaled_conv2d(dtype, layout):
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    weight = torch.randn(4, 3, 3, 2, dtype=dtype, requires_grad=True)
+    many, few = (torch.randn(2, n, dtype=wide, requires_grad=True) for n in (4, 3))
+    for adjoint in (False, True):
+        x = images(2, 4 if adjoint else 3, 6, 5, dtype=dtype, layout=layout)
+        for scales in ((many, few) if adjoint else (few, many), (None, None)):
+            arguments = (x, weight, *scales, [1, 2, -1, 1], adjoint)
+            torch.library.opcheck(ops.scaled_conv2d.default, arguments, test_utils=ALWAYS)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -60,11 +75,14 @@ def test_supcon_loss(dtype):
 def test_tracing_with_changing_shapes():
     x = images(2, 3, 6, 5)
     weight, styles = torch.randn(4, 3, 3, 3, requires_grad=True), torch.randn(2, 3, requires_grad=True)
+    modulated = (x, weight, styles, None, 1, 2, [1] * 4, torch.ones(4, 4), True, True)
     z, labels = torch.randn(6, 4, requires_grad=True), torch.tensor([0, 0, 1, 1, 1, 2])
     for op, arguments in (
         (ops.upfirdn2d, (x, torch.ones(4, 4), [2, 2], [1, 1], [2, 1, 2, 1], False, 4.0)),
         (ops.bias_act, (x, torch.randn(3, requires_grad=True), 1, "lrelu", 0.2, 1.4, -1.0)),
-        (ops.modulated_conv2d, (x, weight, styles, None, 1, 2, [1] * 4, torch.ones(4, 4), True, True)),
+        (ops.modulated_conv2d, (*modulated, None, "linear", 0.0, 1.0, -1.0)),
+        (ops.modulated_conv2d, (*modulated, torch.randn(4, requires_grad=True), "lrelu", 0.2, 1.4, 0.9)),
+        (ops.scaled_conv2d, (x, weight, styles, None, [1] * 4, False)),
         (ops.supcon_loss, (z, labels, 0.1)),
     ):
         torch.library.opcheck(op.default, arguments, test_utils=("test_aot_dispatch_dynamic",))

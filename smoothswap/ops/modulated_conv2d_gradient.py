@@ -50,7 +50,8 @@ def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     dtype, wide = x.dtype, arithmetic(x.dtype)
     work = wide if x.device.type == "cpu" else dtype
     g, w, s = g.to(work), weight.to(wide), styles.to(wide)
-    y = None if y is None else y.to(work)
+    if y is not None:
+        y = y.to(work)
     want_weight = ctx.needs_input_grad[1] and weight_gradients_wanted()
 
     if ctx.plain:

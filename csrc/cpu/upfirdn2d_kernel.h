@@ -25,9 +25,12 @@ struct Upfirdn {
   bool channels_last;
 };
 
-// Units of work, any range of which may be computed alone: planes [batch · channels], in channels_last rows of the result
-// [batch · h.out].
-inline int64_t units(const Upfirdn& a) { return a.batch * (a.channels_last ? a.h.out : a.channels); }
+// Units of work, any range of which may be computed alone: rows of the result [planes · h.out], where the planes of all
+// channels are one in channels_last; for a filter that is not separable whole planes [batch · channels] if contiguous.
+inline int64_t units(const Upfirdn& a) {
+  const bool planes = !a.channels_last && a.fh == nullptr;
+  return a.batch * (a.channels_last ? 1 : a.channels) * (planes ? 1 : a.h.out);
+}
 
 SMOOTHSWAP_FOR_EVERY_ISA(void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end))
 

@@ -1,7 +1,8 @@
 """The compiled kernels: one shared library beside this file, loaded the first time an op is used.
 
 The library is built by `pip install --no-build-isolation .` where a C++ compiler, CMake and PyTorch are found; it
-registers its kernels in `torch.ops.smoothswap_native`. Nothing is compiled or loaded at import.
+registers its kernels in `torch.ops.smoothswap_native`. Nothing is compiled or loaded at import. SMOOTHSWAP_ISA in the
+environment (baseline, avx2 or avx512), read once, keeps it from using all that the processor has.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from pathlib import Path
 
 import torch
 
+from smoothswap.core.errors import BackendError
+
 LIBRARY = Path(__file__).with_name("_native.so")
 
 
 @functools.cache
 def missing() -> str | None:
-    """Loads the library once; says why it is not there, or None where it is."""
+    """Loads the library once; says why it is not there, or None where it is.
+
+    Raises:
+        BackendError: SMOOTHSWAP_ISA names an instruction set that is unknown or that the processor lacks.
+    """
     if not LIBRARY.exists():
         tools = {"a C++ compiler": ("c++", "g++", "clang++"), "cmake": ("cmake",), "ninja": ("ninja",)}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -30,4 +37,10 @@ def missing() -> str | None:
         torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError) as error:
         return f"the compiled kernels do not load: {error}"
+    try:
+        torch.ops.smoothswap_native.isa()
+    except RuntimeError as error:
+        said = str(error).splitlines()[0]
+        said = said[max(said.find("SMOOTHSWAP_ISA"), 0) :]  # after the place in the source
+        raise BackendError(said, hint="Leave SMOOTHSWAP_ISA unset to use the best.") from error
     return None

@@ -50,6 +50,11 @@ def attach(
     _limits[op, backend] = limits
 
 
+def kernel(op: str, backend: str) -> Run:
+    """An op's kernel on one backend; raises KeyError where there is none."""
+    return _kernels[op, backend][0]
+
+
 def ops() -> list[str]:
     """Names of all ops that have a kernel."""
     return sorted({op for op, _ in _kernels})

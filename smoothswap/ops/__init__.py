@@ -5,11 +5,12 @@ fp32, bf16 and fp16, on contiguous, channels_last and strided tensors, under aut
 differentiable. `backend` says which kernel serves a call; `use` and the environment variable SMOOTHSWAP_OPS choose one.
 """
 
-from smoothswap.ops import bias_act_cpu, upfirdn2d_cpu  # noqa: F401  they attach their kernels to the ops
+from smoothswap.ops import bias_act_cpu, group_norm_act_cpu, upfirdn2d_cpu  # noqa: F401  they attach their kernels to the ops
 from smoothswap.ops.backend import can_run, report, use
 from smoothswap.ops.bias_act import bias_act
 from smoothswap.ops.filters import downsample2d, filter2d, setup_filter, upsample2d
 from smoothswap.ops.gradients import no_weight_gradients
+from smoothswap.ops.group_norm_act import group_norm_act
 from smoothswap.ops.modulated_conv2d import modulated_conv2d
 from smoothswap.ops.supcon_loss import supcon_loss
 from smoothswap.ops.upfirdn2d import upfirdn2d
@@ -18,6 +19,7 @@ __all__ = [
     "upfirdn2d",
     "bias_act",
     "modulated_conv2d",
+    "group_norm_act",
     "supcon_loss",
     "setup_filter",
     "filter2d",

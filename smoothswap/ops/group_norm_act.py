@@ -88,7 +88,8 @@ def _parameter(x: Tensor, name: str, parameter: Tensor | None) -> Tensor | None:
     op = "group_norm_act"
     checks.floating(op, name, parameter)
     checks.same_device(op, "x", x, name, parameter)
-    checks.shape(op, name, parameter, [x.shape[1]], f"x: {checks.about(x)}; one value a channel")
+    if parameter.ndim != 1 or parameter.shape[0] != x.shape[1]:
+        checks.shape(op, name, parameter, [x.shape[1]], f"one value for each channel of x, {checks.about(x)}")
     wide = arithmetic(x.dtype)
     if parameter.dtype != wide:
         if not torch.is_autocast_enabled(x.device.type):

@@ -11,10 +11,10 @@ from smoothswap.ops.layout import arithmetic, memory_format
 _SLOPES = {"linear": 1.0, "relu": 0.0, "lrelu": None, "swish": 0.0}  # below zero; None: alpha
 
 
-def _form(x: Tensor, act: str, alpha: float) -> tuple[bool, bool, float]:
+def _form(x: Tensor, layout: torch.memory_format, act: str, alpha: float) -> tuple[bool, bool, float]:
     """Whether x [B, C, …] lies as [B, S, C] in memory, whether the activation is swish, the slope below zero."""
     slope = _SLOPES[act]
-    last = memory_format(x) == torch.channels_last or x.ndim == 2 or x[0, 0].numel() == 1
+    last = layout == torch.channels_last or x.numel() == x.shape[0] * x.shape[1]
     return last, act == "swish", alpha if slope is None else slope
 
 
@@ -24,9 +24,10 @@ def run(
     """The op's arguments; x [B, C, …], weight and bias [C] in fp32 (fp64 for fp64)."""
     layout = memory_format(x)
     y = torch.empty(x.shape, dtype=x.dtype, memory_format=layout)
-    mean, rstd = (x.new_zeros((x.shape[0], groups), dtype=arithmetic(x.dtype)) for _ in range(2))
+    mean = torch.empty((x.shape[0], groups), dtype=arithmetic(x.dtype))
+    rstd = torch.empty_like(mean)
     if x.numel() > 0:
-        last, swish, slope = _form(x, act, alpha)
+        last, swish, slope = _form(x, layout, act, alpha)
         torch.ops.smoothswap_native.group_norm_act(
             x.contiguous(memory_format=layout),
             y,
@@ -58,7 +59,8 @@ def run_grad(
     """The arguments of `group_norm_act_grad`; g and x [B, C, …], mean and rstd [B, groups]."""
     layout = memory_format(x)
     dx = torch.empty(x.shape, dtype=x.dtype, memory_format=layout)
-    dweight, dbias = (x.new_zeros([x.shape[1]], dtype=arithmetic(x.dtype)) for _ in range(2))
+    dweight = torch.zeros(x.shape[1], dtype=arithmetic(x.dtype))
+    dbias = torch.zeros_like(dweight)
     if x.numel() > 0:
         torch.ops.smoothswap_native.group_norm_act_grad(
             g.contiguous(memory_format=layout),
@@ -71,7 +73,7 @@ def run_grad(
             *_contiguous(weight, bias),
             x.shape[1],
             groups,
-            *_form(x, act, alpha),
+            *_form(x, layout, act, alpha),
         )
     return dx, dweight, dbias
 

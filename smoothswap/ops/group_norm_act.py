@@ -7,8 +7,8 @@ means over the group,
 
     dx = r·P(γ·dv),   dγ = Σ dv·x̂,   dβ = Σ dv.
 
-That is an op of its own (`group_norm_act_grad`), whose gradients are written below in PyTorch's ops, so that any order of
-derivative exists. Only x and the statistics are kept between the passes.
+That is an op of its own (`group_norm_act_grad`), whose gradients are written below in PyTorch's ops, so that every
+order of derivative exists. Only x and the statistics are kept between the passes.
 Sources: group normalisation, Wu and He 2018; the code is written from the equations above.
 """
 
@@ -53,8 +53,8 @@ def group_norm_act(
         Tensor of x's shape, dtype and memory format.
 
     Raises:
-        ArgumentError: unknown act, groups that do not divide C, wrong rank, length, dtype or device of weight or bias, eps
-            or alpha out of range.
+        ArgumentError: unknown act, groups that do not divide C, wrong rank, length, dtype or device of weight or bias,
+            eps or alpha out of range.
         BackendError: a kernel was asked for by name and cannot run.
     """
     op = "group_norm_act"

@@ -58,9 +58,7 @@ class Players:
             gan_optimizer(player, 1e-5, recipe.betas, fabric.device) for player in (generator, discriminator)
         ]
         shape, memory = (batch, 3, size, size), LAYOUTS[layout]
-        self.target, self.source = (
-            torch.rand(shape).mul(2).sub(1).contiguous(memory_format=memory) for _ in range(2)
-        )
+        self.target, self.source = (torch.rand(shape).mul(2).sub(1).contiguous(memory_format=memory) for _ in range(2))
         self.identity = torch.nn.functional.normalize(torch.randn(batch, self.game.embedders[0].dim), dim=1)
 
     def step(self, with_r1: bool = False) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from smoothswap.core.catalogue import build
@@ -56,12 +55,12 @@ class ToImage(nn.Module):
 
     def __init__(self, channels: int, out_channels: int = IMAGE_CHANNELS, scale: float = 1.0) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
+        self.norm = group_norm(channels, act="swish")
         self.conv = conv3x3(channels, out_channels, scale=scale)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         """Turn h [B, C, H, W] into [B, out, H, W]."""
-        return self.conv(F.silu(self.norm(h)))  # type: ignore[no-any-return]
+        return self.conv(self.norm(h))  # type: ignore[no-any-return]
 
 
 class DownLevel(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -48,7 +47,7 @@ class ResidualBlock(nn.Module):
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.norm = group_norm(in_channels)
+        self.norm = group_norm(in_channels, act="swish")
         self.conv = conv3x3(in_channels, out_channels)
         self.injection = injection
         self.resample = resample
@@ -65,7 +64,7 @@ class ResidualBlock(nn.Module):
         return self._transform(x, embedding)
 
     def _transform(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
-        h = F.silu(self.norm(x))
+        h = self.norm(x)
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = self.injection(self.conv(h), embedding)

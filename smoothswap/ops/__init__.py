@@ -8,6 +8,7 @@ differentiable. `backend` says which kernel serves a call; `use` and the environ
 from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
     bias_act_triton,
+    group_norm_act_cpu,
     upfirdn2d_cpu,
     upfirdn2d_triton,
 )
@@ -15,6 +16,7 @@ from smoothswap.ops.backend import can_run, report, use
 from smoothswap.ops.bias_act import bias_act
 from smoothswap.ops.filters import downsample2d, filter2d, setup_filter, upsample2d
 from smoothswap.ops.gradients import no_weight_gradients
+from smoothswap.ops.group_norm_act import group_norm_act
 from smoothswap.ops.modulated_conv2d import modulated_conv2d
 from smoothswap.ops.supcon_loss import supcon_loss
 from smoothswap.ops.upfirdn2d import upfirdn2d
@@ -23,6 +25,7 @@ __all__ = [
     "upfirdn2d",
     "bias_act",
     "modulated_conv2d",
+    "group_norm_act",
     "supcon_loss",
     "setup_filter",
     "filter2d",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,4 +34,42 @@ def define(
     torch.library.define(op, schema)
     torch.library.impl(op, "default", run)
     torch.library.register_fake(op, fake)
-    torch.library.register_autograd(op, backward, setup_context=setup)
+    _LIBRARY.impl(name, _autograd(name, setup, backward), "Autograd", with_keyset=True)
+
+
+_LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")
+
+
+def _autograd(name: str, setup: Callable[..., None], backward: Callable[..., Any]) -> Callable[..., Any]:
+    """What `torch.library.register_autograd` makes, for schemas without keyword-only arguments.
+
+    It reads the schema anew in each call, which takes longer than many a kernel; here the defaults are read once.
+    """
+    op = getattr(getattr(torch.ops, NAMESPACE), name).default
+    defaults = [argument.default_value for argument in op._schema.arguments]
+
+    def below(keyset: Any, arguments: Sequence[Any]) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return op.redispatch(keyset & torch._C._after_autograd_keyset, *arguments)
+
+    class Differentiated(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments_and_keyset: Any) -> Any:
+            *arguments, keyset = arguments_and_keyset
+            result = below(keyset, arguments)
+            setup(ctx, tuple(arguments), result)
+            return result
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return *backward(ctx, *gradients), None
+
+    Differentiated.__name__ = Differentiated.__qualname__ = f"{NAMESPACE}_{name}"
+
+    def run(keyset: Any, *arguments: Any) -> Any:
+        if torch.is_grad_enabled() and torch._C._any_requires_grad(*arguments):
+            # The dispatcher leaves out trailing arguments that equal their defaults.
+            return Differentiated.apply(*arguments, *defaults[len(arguments) :], keyset)
+        return below(keyset, arguments)
+
+    return run

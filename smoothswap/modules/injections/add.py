@@ -30,7 +30,7 @@ class AddInjection(nn.Module):
         super().__init__()
         self.config = config
         self.shift = linear(config.embedding_dim, config.channels)
-        self.norm = group_norm(config.channels)
+        self.norm = group_norm(config.channels, act="swish")
         self.dropout = nn.Dropout(config.dropout)
         self.conv = conv3x3(config.channels, config.channels, scale=config.init_scale)
 
@@ -38,5 +38,4 @@ class AddInjection(nn.Module):
         """Inject embedding [B, E] into features [B, C, H, W]; same shape out."""
         check_injection(features, embedding, self.config.channels, self.config.embedding_dim)
         h = features + self.shift(F.silu(embedding))[:, :, None, None]
-        h = F.silu(self.norm(h))
-        return self.conv(self.dropout(h))  # type: ignore[no-any-return]
+        return self.conv(self.dropout(self.norm(h)))  # type: ignore[no-any-return]

@@ -33,7 +33,7 @@ class ModulatedInjection(nn.Module):
         self.config = config
         channels = config.channels
         self.style = linear(config.embedding_dim, channels, bias=1.0)
-        self.norm = group_norm(channels)
+        self.norm = group_norm(channels, act="swish")
         self.dropout = nn.Dropout(config.dropout)
         self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
         variance_scaling_(self.weight)
@@ -45,6 +45,6 @@ class ModulatedInjection(nn.Module):
         """Inject embedding [B, E] into features [B, C, H, W]; same shape out."""
         check_injection(features, embedding, self.config.channels, self.config.embedding_dim)
         styles = self.style(F.silu(embedding))
-        h = self.dropout(F.silu(self.norm(features)))
+        h = self.dropout(self.norm(features))
         h = modulated_conv2d(h, self.weight, styles, padding=1, demodulate=self.config.demodulate, fused_modconv=False)
         return h * self.gain.to(h.dtype)[:, None, None] + self.bias.to(h.dtype)[:, None, None]

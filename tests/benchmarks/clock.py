@@ -14,7 +14,7 @@ Call = Callable[[], object]
 # call to write back.
 FLUSH_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 # device: least and most rounds, and the seconds that decide between them
-ROUNDS = {"cpu": (5, 15, 0.8), "cuda": (15, 60, 0.4)}
+ROUNDS = {"cpu": (5, 15, 0.6), "cuda": (15, 60, 0.4)}
 
 
 class Clock:

@@ -26,6 +26,8 @@ def main(device: str) -> None:
                     torch.randn(6, 5, 3, 3, device=device, dtype=dtype, requires_grad=True),
                     torch.randn(2, 5, device=device, dtype=dtype, requires_grad=True),
                     padding=1,
+                    bias=torch.randn(6, device=device, dtype=dtype, requires_grad=True),
+                    act="lrelu",
                 ),
             ):
                 y.float().square().sum().backward()

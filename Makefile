@@ -3,7 +3,7 @@
 #   make demo     set up, swap faces, write demo/index.html
 #   make test     set up, run the test suite
 #   make lint     ruff, mypy --strict, import layers
-#   make bench    our ops beside plain PyTorch, on the CPU
+#   make bench    our ops beside plain PyTorch, on the CPU; writes docs/benchmarks/
 #   make gpu      on a CUDA machine: build, test and measure there; writes docs/benchmarks/
 #   make clean    remove what the targets above made
 #
@@ -15,6 +15,8 @@
 #       On Linux, torch from PyPI brings gigabytes of CUDA libraries that a machine without a GPU has no use for;
 #       PyTorch's own index has builds for the CPU.
 #   JOBS=2                            test processes
+#   INSTALL=0                         ask no package registry: the requirements are there, in PYTHON's own packages
+#       (VENV_FLAGS=--system-site-packages) or on PYTHONPATH
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -26,14 +28,11 @@ VENV ?= .venv
 VENV_FLAGS ?=
 TORCH ?= torch==2.13.0
 JOBS ?= 2
+INSTALL ?= 1
 
 RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip --disable-pip-version-check install --quiet
 INSTALLED := $(VENV)/.smoothswap-installed
-# Benchmarks are skipped in the suite, so its options do not fit here.
-BENCHMARKS := $(RUN) pytest -o addopts= -p no:cacheprovider tests/benchmarks --benchmark-only --benchmark-group-by=group \
-	--benchmark-columns=min,median,iqr,rounds --benchmark-sort=name
-
 help:
 	@sed -n 's/^#   make /make /p' Makefile
 
@@ -41,9 +40,13 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml $(wildcard setup.py CMakeLists.txt csrc/*/* csrc/*)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+ifeq ($(INSTALL),0)
+	$(VENV)/bin/python setup.py build_ext --inplace
+else
 	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) $(TORCH)
 	$(PIP) 'setuptools>=77' wheel 'cmake>=3.24' ninja 'pybind11>=2.13'
 	$(PIP) --no-build-isolation --editable '.[test,lint,native]'
+endif
 	touch $@
 
 demo: $(INSTALLED)
@@ -60,14 +63,12 @@ lint: $(INSTALLED)
 	$(VENV)/bin/lint-imports
 
 bench: $(INSTALLED)
-	$(BENCHMARKS)
+	$(VENV)/bin/python tests/benchmarks/bench.py
 
+# It builds by itself, so that a failed build is one line of the result; the environment is made without.
+gpu: export SMOOTHSWAP_NATIVE := 0
 gpu: $(INSTALLED)
-	@$(VENV)/bin/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make gpu needs a CUDA device, and PyTorch " + torch.__version__ + " sees none here")'
-	$(RUN) pytest -m gpu
-	mkdir -p docs/benchmarks
-	$(BENCHMARKS) --benchmark-json=docs/benchmarks/$$(date -u +%Y-%m-%d)-$$($(VENV)/bin/python -c \
-		'import re, torch; print(re.sub("[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()))').json
+	$(VENV)/bin/python tests/benchmarks/gpu.py
 
 clean:
 	rm -rf .venv build dist demo .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -10,10 +10,11 @@ import torch
 
 Call = Callable[[], object]
 
-# Written between two calls would leave dirty lines for the next one to write back; so it is read.
+# What is gone through between two calls, to empty the caches. It is read: what is written would be left to the next
+# call to write back.
 FLUSH_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 # device: least and most rounds, and the seconds that decide between them
-ROUNDS = {"cpu": (5, 25, 1.2), "cuda": (15, 60, 0.4)}
+ROUNDS = {"cpu": (5, 15, 0.6), "cuda": (15, 60, 0.4)}
 
 
 class Clock:
@@ -68,9 +69,8 @@ class Turns:
         self._start = 0
 
     def warm_up(self) -> int:
-        """Two rounds that do not count; gives the number of rounds that shall."""
-        for _ in range(2):
-            self.round()
+        """A round that does not count; gives the number of rounds that shall."""
+        self.round()
         seconds = sum(values[-1] for values in self.samples.values()) * self.repeat / 1e3
         for values in self.samples.values():
             values.clear()

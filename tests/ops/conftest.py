@@ -1,24 +1,57 @@
-"""Runs a test once for each backend that this machine has, under `smoothswap.ops.use`."""
+"""Runs a test once for each backend that this machine has or can emulate, under `smoothswap.ops.use`.
+
+Triton's kernels are interpreted on CPU tensors where there is no GPU (see tests/conftest.py). Where there is one,
+"triton" and "cuda" are marked gpu, and tensors that the test makes are on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
+import torch
 
 from smoothswap.ops import can_run, use
 
+GPU = [pytest.mark.gpu] if torch.cuda.is_available() else []
+BACKENDS = ["reference", "cpu", pytest.param("triton", marks=GPU), pytest.param("cuda", marks=pytest.mark.gpu)]
 
-@pytest.fixture(params=["reference", "cpu", "triton"])
-def on(request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[None]]:
-    """`with on("upfirdn2d"):` runs the block on this backend, or skips the test with the reason."""
+
+@dataclass(frozen=True)
+class On:
+    """`with on("upfirdn2d"):` runs the block on this backend, or skips the test with the reason.
+
+    Attributes:
+        backend: its name.
+        device: where its tensors are; the default device while the test runs.
+        roundings: in a result of 16 bits, in halves of the last place: Triton's interpreter cuts off instead.
+    """
+
+    backend: str
+    device: torch.device
+
+    @property
+    def roundings(self) -> int:
+        return 2 if self.backend == "triton" and self.device.type == "cpu" else 1
 
     @contextmanager
-    def block(op: str, **options: object) -> Iterator[None]:
-        if reason := can_run(op, request.param, **options):
+    def __call__(self, op: str, **options: object) -> Iterator[None]:
+        if reason := can_run(op, self.backend, **options):
             pytest.skip(reason)
-        with use(request.param):
+        with use(self.backend):
             yield
 
-    return block
+
+@pytest.fixture(params=BACKENDS)
+def on(request: pytest.FixtureRequest) -> Iterator[On]:
+    """A backend; a test that takes it runs once on each."""
+    on_gpu = request.param in ("triton", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    before = torch.get_default_device()
+    torch.set_default_device(device)
+    try:
+        yield On(request.param, device)
+    finally:
+        torch.set_default_device(before)

@@ -105,7 +105,7 @@ def test_result_never_shares_memory_with_the_input(on):
 
 def test_autocast_converts_the_bias(on):
     x, b = torch.randn(2, 3, dtype=torch.bfloat16), torch.randn(3)
-    with on("bias_act"), torch.autocast("cpu", torch.bfloat16):
+    with on("bias_act"), torch.autocast(on.device.type, torch.bfloat16):
         assert bias_act(x, b, act="relu").dtype == torch.bfloat16
         assert bias_act(x.float(), b, act="relu").dtype == torch.float32
 

@@ -23,6 +23,11 @@ MODES = {
 }
 
 
+def mode_of(name, on):
+    f, *others = MODES[name]
+    return (None if f is None else f.to(on.device), *others)
+
+
 def test_a_row_computed_by_hand(on):
     x = torch.tensor([[[[1.0, 2.0]]]])
     f = torch.tensor([[1.0, 10.0]])
@@ -67,7 +72,7 @@ def test_equals_the_equation(backend, data):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_first_and_second_derivative(on, mode):
-    f, up, down, padding = MODES[mode]
+    f, up, down, padding = mode_of(mode, on)
     x = torch.randn(1, 2, 4, 3, dtype=torch.float64, requires_grad=True)
 
     def op(x):
@@ -80,7 +85,7 @@ def test_first_and_second_derivative(on, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_backward_is_the_adjoint(on, mode):
-    f, up, down, padding = MODES[mode]
+    f, up, down, padding = mode_of(mode, on)
     x = torch.randn(2, 3, 9, 11, dtype=torch.float64, requires_grad=True)
     with on("upfirdn2d"):
         y = upfirdn2d(x, f, up, down, padding)
@@ -92,7 +97,7 @@ def test_backward_is_the_adjoint(on, mode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("mode", MODES)
 def test_error_is_at_most_twice_that_of_rounding(on, mode, dtype):
-    f, up, down, padding = MODES[mode]
+    f, up, down, padding = mode_of(mode, on)
     x = torch.randn(2, 3, 8, 9).to(dtype)
     with on("upfirdn2d"):
         y = upfirdn2d(x, f, up, down, padding)
@@ -106,7 +111,7 @@ def test_error_is_at_most_twice_that_of_rounding(on, mode, dtype):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_layouts(on, mode):
-    f, up, down, padding = MODES[mode]
+    f, up, down, padding = mode_of(mode, on)
     x = torch.randn(2, 3, 8, 10)
     with on("upfirdn2d"):
         y = upfirdn2d(x, f, up, down, padding)
@@ -122,7 +127,7 @@ def test_layouts(on, mode):
 def test_empty_batch(on):
     x = torch.randn(0, 3, 8, 8, requires_grad=True)
     with on("upfirdn2d"):
-        y = upfirdn2d(x, F4, up=2, padding=[2, 1, 2, 1])
+        y = upfirdn2d(x, F4.to(on.device), up=2, padding=[2, 1, 2, 1])
         assert y.shape == (0, 3, 16, 16)
         y.sum().backward()
     assert x.grad is not None
@@ -140,7 +145,8 @@ def test_result_never_shares_memory_with_the_input(on):
 
 def test_autocast_leaves_the_dtype_alone(on):
     x = torch.randn(1, 2, 8, 8)
-    with on("upfirdn2d"), torch.autocast("cpu", torch.bfloat16):
-        y = upfirdn2d(x, F4, padding=1)
+    f = F4.to(on.device)
+    with on("upfirdn2d"), torch.autocast(on.device.type, torch.bfloat16):
+        y = upfirdn2d(x, f, padding=1)
     with use("reference"):
-        torch.testing.assert_close(y, upfirdn2d(x, F4, padding=1))
+        torch.testing.assert_close(y, upfirdn2d(x, f, padding=1))

@@ -1,8 +1,8 @@
 """Taps of a filter that lives on a GPU, known on the host without waiting for the GPU at every call.
 
 Kernels whose taps are parameters need their values when they are launched. Reading a filter makes the host wait for the
-GPU, so each filter is read once and remembered for as long as its memory lives and PyTorch counts no change of it. (What
-PyTorch does not count, such as writing through `filter.data`, is not seen: filters are constants.)
+GPU, so each filter is read once and remembered while its memory lives and PyTorch counts no change of it. (What PyTorch
+does not count, such as writing through `filter.data`, is not seen: filters are constants.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def host_taps(f: Tensor) -> Values | None:
     values = _read(f)
     if len(_known) >= _MOST:
         _forget()
-    _known[key] = (StorageWeakRef(storage), values)
+    _known[key] = (StorageWeakRef(storage), values)  # type: ignore[no-untyped-call]
     return values
 
 
@@ -48,7 +48,7 @@ def _read(f: Tensor) -> Values:
 
 def _forget() -> None:
     """Drops the filters that are gone; all of them where none is."""
-    gone = [key for key, (storage, _) in _known.items() if storage.expired()]
+    gone = [key for key, (storage, _) in _known.items() if storage.expired()]  # type: ignore[no-untyped-call]
     for key in gone or list(_known):
         del _known[key]
 

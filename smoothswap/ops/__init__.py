@@ -9,6 +9,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
     bias_act_cuda,
     bias_act_triton,
+    modulated_conv2d_cuda,
     upfirdn2d_cpu,
     upfirdn2d_cuda,
     upfirdn2d_triton,

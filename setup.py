@@ -1,7 +1,8 @@
 """Builds the native kernels with CMake and Ninja where everything for it is found, and nothing where not.
 
-SMOOTHSWAP_NATIVE=0 builds nothing; SMOOTHSWAP_NATIVE=1 makes a failed build an error. All else is in pyproject.toml
-and, for sources and flags, in CMakeLists.txt.
+SMOOTHSWAP_NATIVE=0 builds nothing; SMOOTHSWAP_NATIVE=1 makes a failed build an error. SMOOTHSWAP_CUDA=0 leaves out the
+CUDA kernels, which are built where nvcc is found; SMOOTHSWAP_CUDA=1 makes their absence an error. All else is in
+pyproject.toml and, for sources and flags, in CMakeLists.txt.
 """
 
 import importlib.util
@@ -16,7 +17,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
-HOME = {"_native": Path("smoothswap/ops"), "_build": Path("smoothswap")}  # where each library belongs
+OPS = Path("smoothswap/ops")
+HOME = {"_native": OPS, "_native_cuda": OPS, "_build": Path("smoothswap")}  # where each library belongs
 
 
 def say(line):
@@ -50,7 +52,7 @@ class Native(build_ext):
         try:
             self.compile()
         except (OSError, subprocess.CalledProcessError) as error:
-            if os.environ.get("SMOOTHSWAP_NATIVE") == "1":
+            if "1" in (os.environ.get("SMOOTHSWAP_NATIVE"), os.environ.get("SMOOTHSWAP_CUDA")):
                 raise
             say(f"native kernels not built ({error}); the PyTorch versions serve every op")
 
@@ -59,8 +61,10 @@ class Native(build_ext):
         with tempfile.TemporaryDirectory(prefix="smoothswap-") as build:
             configure = [find("cmake"), "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
             configure += [f"-DCMAKE_MAKE_PROGRAM={find('ninja')}", f"-DPython_EXECUTABLE={sys.executable}"]
+            configure += ["-DSMOOTHSWAP_CUDA=OFF"] if os.environ.get("SMOOTHSWAP_CUDA") == "0" else []
             subprocess.run(configure, check=True)
             subprocess.run([find("cmake"), "--build", build], check=True)
+            self.compile_cuda(Path(build))
             for library in Path(build).glob("*.so"):
                 folder = base / HOME[library.name.split(".")[0]]
                 folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +72,20 @@ class Native(build_ext):
                 shutil.copy2(library, folder / f".{library.name}.new")
                 (folder / f".{library.name}.new").replace(folder / library.name)
         say(f"native kernels built into {base / 'smoothswap'}")
+
+    def compile_cuda(self, build):
+        """Builds the CUDA kernels, apart from the others, which stay where these fail."""
+        wanted = os.environ.get("SMOOTHSWAP_CUDA")
+        try:
+            if wanted == "0":
+                return
+            if not list(build.glob("CMakeFiles/*/CMakeCUDACompiler.cmake")):
+                raise FileNotFoundError("no nvcc found")
+            subprocess.run([find("cmake"), "--build", build, "--target", "_native_cuda"], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            if wanted == "1":
+                raise
+            say(f"CUDA kernels not built ({error}); on a GPU the PyTorch versions serve every op")
 
     def get_outputs(self):
         return []

@@ -7,9 +7,12 @@ differentiable. `backend` says which kernel serves a call; `use` and the environ
 
 from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
+    bias_act_cuda,
     bias_act_triton,
     group_norm_act_cpu,
+    modulated_conv2d_cuda,
     upfirdn2d_cpu,
+    upfirdn2d_cuda,
     upfirdn2d_triton,
 )
 from smoothswap.ops.backend import can_run, report, use

@@ -17,7 +17,19 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import BackendError
-from smoothswap.ops import native, triton_runtime
+    return "cpu" if _on_cpu_tensors(backend) else _DEVICES[backend]
+
+
+def _on_cpu_tensors(backend: str) -> bool:
+    """Whether the kernels of a GPU are interpreted or emulated on CPU tensors, for tests."""
+    if backend == "triton":
+        return triton_runtime.interpreted()
+    return backend == "cuda" and native_cuda.emulated()
+
+
+def _automatic(backend: str) -> bool:
+    """What is there for tests serves those alone who ask for it by name."""
+    return not _on_cpu_tensors(backend)
 
 BACKENDS = ("cuda", "triton", "cpu", "reference")
 ENVIRONMENT = "SMOOTHSWAP_OPS"
@@ -83,18 +95,27 @@ def can_run(op: str, backend: str, *tensors: Tensor | None, **options: Any) -> s
                 return f"the {backend} kernel takes {wanted} tensors, this one is on {tensor.device}"
         if wanted == "cuda" and not torch.cuda.is_available():
             return "this PyTorch sees no CUDA device"
-    if backend in ("cpu", "cuda") and (reason := native.missing()):
+    if backend == "cpu" and (reason := native.missing()):
+        return reason
+    if backend == "cuda" and (reason := native_cuda.missing()):
         return reason
     return _kernels[op, backend][1](*tensors, **options)
 
 
 def _device(backend: str) -> str:
-    return "cpu" if backend == "triton" and triton_runtime.interpreted() else _DEVICES[backend]
+    return "cpu" if _on_cpu_tensors(backend) else _DEVICES[backend]
+
+
+def _on_cpu_tensors(backend: str) -> bool:
+    """Whether the kernels of a GPU are interpreted or emulated on CPU tensors, for tests."""
+    if backend == "triton":
+        return triton_runtime.interpreted()
+    return backend == "cuda" and native_cuda.emulated()
 
 
 def _automatic(backend: str) -> bool:
-    """Triton's interpreter is there for tests: it serves those alone who ask for it by name."""
-    return backend != "triton" or not triton_runtime.interpreted()
+    """What is there for tests serves those alone who ask for it by name."""
+    return not _on_cpu_tensors(backend)
 
 
 def choose(op: str, *tensors: Tensor | None, **options: Any) -> Run:

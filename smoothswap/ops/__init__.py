@@ -11,6 +11,8 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_triton,
     group_norm_act_cpu,
     modulated_conv2d_cuda,
+    modulated_conv2d_triton,
+    scaled_conv2d_triton,
     upfirdn2d_cpu,
     upfirdn2d_cuda,
     upfirdn2d_triton,

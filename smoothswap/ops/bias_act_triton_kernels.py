@@ -133,13 +133,15 @@ def bias_act_kernel(
 ):
     """Y = clamp(gain · φ(x + b))."""
     T: tl.constexpr = tl.float64 if x_ptr.dtype.element_ty == tl.float64 else tl.float32
+    alpha, gain, clamp = tl.full([], alpha, T), tl.full([], gain, T), tl.full([], clamp, T)
     start, offsets, mask, row, col = _tile(rows, cols, tiles, WIDE, ROWS, COLS)
     x = tl.load(x_ptr + start + offsets, mask, other=0.0).to(T)
     if BIAS == "row":
         r = row + tl.arange(0, ROWS)[:, None]
         x += tl.load(b_ptr + r % channels).to(T)
     elif BIAS == "col":
-        c = col + tl.arange(0, COLS)[None, :]
+        # Of the tile's shape: loaded as one row, it would draw the tile through shared memory to meet it.
+        c = tl.broadcast_to(col + tl.arange(0, COLS)[None, :], [ROWS, COLS])
         x += tl.load(b_ptr + c, c < cols, other=0.0).to(T)
     y = activate(x, alpha, ACT) * gain
     if CLAMP:
@@ -167,6 +169,7 @@ def bias_act_grad_kernel(
 ):
     """Dx = g · gain · φ'(x + b) where y is not clamped, else 0."""
     T: tl.constexpr = tl.float64 if g_ptr.dtype.element_ty == tl.float64 else tl.float32
+    alpha, gain, clamp = tl.full([], alpha, T), tl.full([], gain, T), tl.full([], clamp, T)
     start, offsets, mask, _, _ = _tile(rows, cols, tiles, WIDE, ROWS, COLS)
     g = tl.load(g_ptr + start + offsets, mask, other=0.0).to(T)
     ref = tl.load(ref_ptr + start + offsets, mask, other=0.0).to(T)

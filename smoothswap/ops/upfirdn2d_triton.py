@@ -9,9 +9,10 @@ from torch import Tensor
 
 from smoothswap.ops import backend
 from smoothswap.ops.layout import arithmetic, memory_format
-from smoothswap.ops.triton_runtime import device_objection, far, interpreted, on_device, power_of_two
+from smoothswap.ops.triton_runtime import device_objection, far, on_device, power_of_two
 from smoothswap.ops.upfirdn2d import filter_size, output_size
 
+_ROWS = 8  # of a strip: more would read fewer rows twice, fewer keep the unrolled kernel short and small images parallel
 _LONG = 8  # taps of a separable filter from which two passes cost less than the outer product
 
 
@@ -86,10 +87,11 @@ def _taps_strides(f: Tensor) -> tuple[int, int]:
 
 
 def _blocks(y: Tensor, width: int, channels: int, elements: int) -> tuple[int, int]:
-    """Columns and channels of a tile of about so many elements: along channels in NHWC, along columns in NCHW."""
+    """Columns and channels of a tile: 16 bytes a thread along channels in NHWC; `elements`, along columns, in NCHW."""
     if _is_nhwc(y):
-        inner = min(power_of_two(channels), 64 if y.element_size() > 2 else 128)
-        return min(power_of_two(width), max(elements // inner, 1)), inner
+        elements = 2048 // max(y.element_size(), 2)  # of 128 threads
+        inner = min(power_of_two(channels), 64)
+        return min(power_of_two(width), elements // inner), inner
     columns = min(power_of_two(width), elements)
     return columns, min(elements // columns, power_of_two(channels))
 
@@ -117,9 +119,7 @@ def _strips(
         left, top = left // 2, top // 2
     columns, block = _blocks(y, width, channels, 256 if factors[0] == 2 else 512)
     tiles = -(-width // columns), -(-channels // block)
-    # Long strips read fewer rows twice; short ones give small images enough programs to fill a device.
-    rows = 16 if not interpreted() and samples * tiles[0] * tiles[1] * height >= 16 * 4096 else 8
-    rows = min(rows, power_of_two(height))
+    rows = min(_ROWS, power_of_two(height))
     strips = -(-height // rows)
     getattr(kernels, _FAST[factors])[(samples * tiles[1] * strips * tiles[0],)](
         *(x, f, y, gain, channels, *x.shape[2:], *y.shape[2:], left, top, strips, *tiles),

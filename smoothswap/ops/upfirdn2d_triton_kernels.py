@@ -8,8 +8,9 @@ The naive version reads all Kh·Kw taps' pixels for each output, zeros between p
 
 Tiles are [columns, channels], so that NHWC runs along channels, 16 bytes a thread, and NCHW along columns; a "channel"
 of a contiguous NCHW tensor is any of its B·C planes. Taps are read in the kernel: nothing is copied to the host.
-Row i of x lies at row i; h is the filter as a correlation, mirrored if MIRROR. `zero` is 0 in NCHW: shifted rows are
-never aligned, and hiding the alignment from the compiler keeps neighbouring lanes on neighbouring columns.
+Row i of x lies at row i; h is the filter as a correlation, mirrored if MIRROR. `zero` is 0: shifted rows are
+never aligned, and hiding the alignment from the compiler keeps neighbouring lanes on neighbouring columns. Numbers come
+as fp64 and are narrowed at once, so that fp64 tensors meet them whole.
 """
 
 import triton
@@ -28,7 +29,7 @@ def _tap(f_ptr, ky, kx, size_y, size_x, step_y, step_x, SEPARABLE: tl.constexpr,
 
 @triton.jit
 def _place(strips, tiles_x, tiles_c, WIDE: tl.constexpr, ROWS: tl.constexpr, BX: tl.constexpr, BC: tl.constexpr):
-    """What this program computes: sample, channels [1, BC], first row, columns [BX, 1]."""
+    """What this program computes: sample, channels [1, BC], first row, first column."""
     program = tl.program_id(0)
     tile_x = program % tiles_x
     program = program // tiles_x
@@ -38,8 +39,7 @@ def _place(strips, tiles_x, tiles_c, WIDE: tl.constexpr, ROWS: tl.constexpr, BX:
     if WIDE:
         n, strip, tile_x, tile_c = n.to(tl.int64), strip.to(tl.int64), tile_x.to(tl.int64), tile_c.to(tl.int64)
     c = tile_c * BC + tl.arange(0, BC)[None, :]
-    j = tile_x * BX + tl.arange(0, BX)[:, None]
-    return n, c, strip * ROWS, j
+    return n, c, strip * ROWS, tile_x * BX
 
 
 @triton.jit
@@ -108,8 +108,9 @@ def filter4_kernel(
 ):
     """y_j = gain · Σ_k h_k x_{j+k−a}: row r gives h_k to output row r + a − k, which is done with k = 3."""
     T: tl.constexpr = tl.float64 if x_ptr.dtype.element_ty == tl.float64 else tl.float32
-    n, c, first, j = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
-    h = _taps4x4(f_ptr, gain, fs_y, fs_x, SEPARABLE, MIRROR, T)
+    n, c, first, column = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
+    j = column + tl.arange(0, BX)[:, None]
+    h = _taps4x4(f_ptr, tl.full([], gain, T), fs_y, fs_x, SEPARABLE, MIRROR, T)
     h00, h01, h02, h03, h10, h11, h12, h13, h20, h21, h22, h23, h30, h31, h32, h33 = h
     i = j - left
     off0 = n * xs_n + c * xs_c + i * xs_x
@@ -180,8 +181,9 @@ def down4_kernel(
 ):
     """y_j = gain · Σ_k h_k x_{2j+k−a}: a pair of rows ends one output row and begins the next."""
     T: tl.constexpr = tl.float64 if x_ptr.dtype.element_ty == tl.float64 else tl.float32
-    n, c, first, j = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
-    h = _taps4x4(f_ptr, gain, fs_y, fs_x, SEPARABLE, MIRROR, T)
+    n, c, first, column = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
+    j = column + tl.arange(0, BX)[:, None]
+    h = _taps4x4(f_ptr, tl.full([], gain, T), fs_y, fs_x, SEPARABLE, MIRROR, T)
     h00, h01, h02, h03, h10, h11, h12, h13, h20, h21, h22, h23, h30, h31, h32, h33 = h
     i = 2 * j - left
     off0 = n * xs_n + c * xs_c + i * xs_x
@@ -279,8 +281,9 @@ def up4_kernel(
 ):
     """y_j = gain · Σ_k h_k v_{j+k−a}, v_{2i} = x_i: row r ends two output rows that row r − 1 began."""
     T: tl.constexpr = tl.float64 if x_ptr.dtype.element_ty == tl.float64 else tl.float32
-    n, c, first, j = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
-    h = _taps4x4(f_ptr, gain, fs_y, fs_x, SEPARABLE, MIRROR, T)
+    n, c, first, column = _place(strips, tiles_x, tiles_c, WIDE, ROWS, BX, BC)
+    j = column + tl.arange(0, BX)[:, None]
+    h = _taps4x4(f_ptr, tl.full([], gain, T), fs_y, fs_x, SEPARABLE, MIRROR, T)
     h00, h01, h02, h03, h10, h11, h12, h13, h20, h21, h22, h23, h30, h31, h32, h33 = h
     i = j - left
     off0 = n * xs_n + c * xs_c + i * xs_x
@@ -294,11 +297,12 @@ def up4_kernel(
     out = n * ys_n + c * ys_c + 2 * j * ys_x
     both_in = even_in
     if not NHWC:
-        jj = tl.min(j) * 2 + tl.arange(0, 2 * BX)[:, None]
+        jj = 2 * column + tl.arange(0, 2 * BX)[:, None]
         both_in = (c < C) & (jj < OW)
         out = n * ys_n + c * ys_c + jj * ys_x
-        if not EVEN_ROWS:
-            out += zero
+        out += zero
+        if EVEN_ROWS:
+            out = tl.multiple_of(out, (2, 1))  # a thread stores its pair at once; more would go through shared memory
     begun0_even, begun0_odd = tl.zeros([BX, BC], T), tl.zeros([BX, BC], T)
     begun1_even, begun1_odd = tl.zeros([BX, BC], T), tl.zeros([BX, BC], T)
     for r in tl.static_range(ROWS + 1):
@@ -407,4 +411,4 @@ def gather_kernel(
             else:
                 y += pixel
     out = n * ys_n + c * ys_c + oy * ys_y + ox * ys_x
-    tl.store(y_ptr + out, (y * gain).to(y_ptr.dtype.element_ty), inside)
+    tl.store(y_ptr + out, (y * tl.full([], gain, T)).to(y_ptr.dtype.element_ty), inside)

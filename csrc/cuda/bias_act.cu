@@ -2,7 +2,8 @@
 //
 // Naive version: one pass each for bias, activation, gain and clamp, 8 units of memory traffic. Here one pass, 2 units (the
 // gradient 3: it needs y, not x): 16-byte packs, four of them in flight for each thread, all read before any is written.
-// The channel is found once for a tile where runs of one channel are longer than it, else once for each pack.
+// The channel is found once for a tile where runs of one channel are longer than it, else once for each pack, by a 32-bit
+// division where that will do.
 
 #include <type_traits>
 
@@ -18,7 +19,7 @@ constexpr int64_t tile = int64_t(block) * in_flight * pack<T>;  // values that a
 // How the bias lies to the packs.
 enum class Bias {
   none,
-  runs,    // whole packs of one channel, at most two channels in a tile
+  runs,    // inner is whole packs, so that each pack has one channel
   packs,   // inner = 1, whole packs of neighbouring channels
   anyhow,  // no assumption, not even about alignment
 };
@@ -61,12 +62,19 @@ __device__ __forceinline__ void write_values(T* p, int64_t left, bool aligned, c
   }
 }
 
+// Divisions of 64-bit numbers cost several times those of 32 bits; `small`: the latter will do.
+__device__ __forceinline__ int64_t channel_of(int64_t at, int64_t inner, int64_t channels, bool small) {
+  if (small) return uint32_t(at) / uint32_t(inner) % uint32_t(channels);
+  return at / inner % channels;
+}
+
 template <class T, Bias B, bool Leaky>
-__global__ void __launch_bounds__(block) bias_act_kernel(const T* x, const T* b, T* y, int64_t count, int64_t channels,
+__global__ void __launch_bounds__(block, 2) bias_act_kernel(const T* x, const T* b, T* y, int64_t count, int64_t channels,
                                                          int64_t inner, bool aligned, Value<T, Leaky> value) {
   using A = Wide<T>;
   constexpr int V = pack<T>;
   const int64_t step = int64_t(gridDim.x) * tile<T>;
+  const bool small = count <= 0x7fffffff;  // inner and channels are at most count
   for (int64_t start = int64_t(blockIdx.x) * tile<T>; start < count; start += step) {
     A v[in_flight][V];
     const int64_t mine = start + int64_t(threadIdx.x) * V;
@@ -81,9 +89,9 @@ __global__ void __launch_bounds__(block) bias_act_kernel(const T* x, const T* b,
     }
     int64_t border = 0;
     A here = 0, next = 0;
-    if constexpr (B == Bias::runs) {
-      const int64_t run = start / inner, channel = run % channels;
-      border = (run + 1) * inner;
+    if (B == Bias::runs && inner >= tile<T>) {  // at most two channels in this tile
+      const int64_t channel = channel_of(start, inner, channels, small);
+      border = (start / inner + 1) * inner;
       here = read_one(b + channel);
       next = read_one(b + (channel + 1 == channels ? 0 : channel + 1));
     }
@@ -92,12 +100,13 @@ __global__ void __launch_bounds__(block) bias_act_kernel(const T* x, const T* b,
       const int64_t at = mine + int64_t(p) * block * V;
       if (at >= count) break;
       if constexpr (B == Bias::runs) {
-        const A add = at < border ? here : next;
+        A add = at < border ? here : next;
+        if (inner < tile<T>) add = read_one(b + channel_of(at, inner, channels, small));
 #pragma unroll
         for (int e = 0; e < V; ++e) v[p][e] += add;
       } else if constexpr (B == Bias::packs) {
         A add[V];
-        read_pack(b + at % channels, add);
+        read_pack(b + (small ? int64_t(uint32_t(at) % uint32_t(channels)) : at % channels), add);
 #pragma unroll
         for (int e = 0; e < V; ++e) v[p][e] += add[e];
       } else if constexpr (B == Bias::anyhow) {
@@ -142,7 +151,7 @@ struct Derivative {
 };
 
 template <class T, bool Leaky>
-__global__ void __launch_bounds__(block)
+__global__ void __launch_bounds__(block, 2)
     bias_act_grad_kernel(const T* g, const T* ref, T* dx, int64_t count, bool aligned, Derivative<T, Leaky> derivative) {
   using A = Wide<T>;
   constexpr int V = pack<T>, both = in_flight / 2;
@@ -189,7 +198,7 @@ const char* run(const BiasAct& a, void* stream) {
   };
   if constexpr (Leaky && sizeof(T) < 8) {
     if (whole && b == nullptr) return start(bias_act_kernel<T, Bias::none, Leaky>);
-    if (whole && a.inner % V == 0 && a.inner >= tile<T>) return start(bias_act_kernel<T, Bias::runs, Leaky>);
+    if (whole && a.inner % V == 0) return start(bias_act_kernel<T, Bias::runs, Leaky>);
     if (whole && a.inner == 1 && a.channels % V == 0 && aligned16(b))
       return start(bias_act_kernel<T, Bias::packs, Leaky>);
   }

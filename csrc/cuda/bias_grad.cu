@@ -29,7 +29,7 @@ __device__ __forceinline__ A sum_of_block(A v) {
 
 // Runs of `inner` values: block (channel, part) adds the values of its share of the runs' packs.
 template <class T>
-__global__ void __launch_bounds__(block) bias_grad_runs(BiasGrad a, int64_t share, bool packed) {
+__global__ void __launch_bounds__(block, 2) bias_grad_runs(BiasGrad a, int64_t share, bool packed) {
   using A = Wide<T>;
   constexpr int V = pack<T>;
   const int64_t channel = blockIdx.x / a.parts, part = blockIdx.x % a.parts;

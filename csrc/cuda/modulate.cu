@@ -29,7 +29,7 @@ template <class T>
 __device__ __forceinline__ void get(const T* p, int64_t left, bool aligned, Wide<T>* v) {
   constexpr int V = pack<T>;
   if (aligned) {
-    widen_pack<T>(*reinterpret_cast<const uint4*>(p), v);
+    widen_pack<T>(read16_changing(p), v);
   } else {
 #pragma unroll
     for (int e = 0; e < V; ++e) v[e] = e < left ? widen(p[e]) : Wide<T>(0);

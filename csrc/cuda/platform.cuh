@@ -151,13 +151,31 @@ template <class T>
 __device__ __forceinline__ void read_pack(const T* p, Wide<T>* v) {
   widen_pack<T>(read<uint4>(p), v);
 }
+// Written out in PTX: a plain assignment of 16 bytes may be compiled to four narrow stores.
+__device__ __forceinline__ void write16(void* p, uint4 raw) {
+#if defined(SMOOTHSWAP_EMULATED)
+  emulation::copy16(p, &raw, p);
+#else
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w)
+               : "memory");
+#endif
+}
+// Of memory that the launch itself may overwrite.
+__device__ __forceinline__ uint4 read16_changing(const void* p) {
+  uint4 raw;
+#if defined(SMOOTHSWAP_EMULATED)
+  emulation::copy16(&raw, p, p);
+#else
+  asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w)
+               : "l"(p)
+               : "memory");
+#endif
+  return raw;
+}
 template <class T>
 __device__ __forceinline__ void write_pack(T* p, const Wide<T>* v) {
-  const uint4 raw = narrow_pack<T>(v);
-#if defined(SMOOTHSWAP_EMULATED)
-  emulation::check_aligned(p, 16);
-#endif
-  *reinterpret_cast<uint4*>(p) = raw;
+  write16(p, narrow_pack<T>(v));
 }
 
 // ---- launches; the result is null, or what CUDA has against it

@@ -15,42 +15,46 @@ constexpr int block = 256;
 
 // ---- contiguous images: a lane makes pack<T> columns
 
-// Pixels [first, first + N) of a row of `width`, those outside being 0.
+// Pixels [first, first + N) of a row of `width`; those outside are 0, as are all where the row is.
 template <class T, int N>
-__device__ __forceinline__ void read_anywhere(const T* row, int first, int width, float* in) {
+__device__ __forceinline__ void read_anywhere(const T* row, int first, int width, bool inside, float* in) {
 #pragma unroll
-  for (int e = 0; e < N; ++e) in[e] = unsigned(first + e) < unsigned(width) ? read_one(row + first + e) : 0.f;
+  for (int e = 0; e < N; ++e) in[e] = inside && unsigned(first + e) < unsigned(width) ? read_one(row + first + e) : 0.f;
 }
 
 // The window of a row whose width, address and padding are such that packs need no shifting.
 template <class T, Mode M, int Pad>
-__device__ __forceinline__ void read_aligned(const T* row, int column, int width, float* in) {
+__device__ __forceinline__ void read_aligned(const T* row, int column, int width, bool inside, float* in) {
   constexpr int V = pack<T>, N = window<M>(V);
-  constexpr int left = M == Mode::up ? Pad / 2 : Pad;                 // pixels before the packs
+  constexpr int left = M == Mode::up ? Pad / 2 : Pad;  // pixels before the packs
   constexpr int packed = M == Mode::up ? V / 2 : M == Mode::down ? 2 * V : V;
   const int main = M == Mode::up ? column / 2 : M == Mode::down ? 2 * column : column;
-  read_anywhere<T, left>(row, main - left, width, in);
+  const T* p = row + main;
+  const auto one = [&](int e) { return inside && unsigned(main + e) < unsigned(width) ? read_one(p + e) : 0.f; };
+#pragma unroll
+  for (int e = 0; e < left; ++e) in[e] = one(e - left);
   if constexpr (M == Mode::up) {
     uint2 half{0, 0};
-    if (main < width) half = read<uint2>(row + main);
+    if (inside && main < width) half = read<uint2>(p);
     float wide[V];
     widen_pack<T>(uint4{half.x, half.y, 0, 0}, wide);
 #pragma unroll
     for (int e = 0; e < packed; ++e) in[left + e] = wide[e];
   } else {
 #pragma unroll
-    for (int p = 0; p < packed; p += V) {
+    for (int e = 0; e < packed; e += V) {
       uint4 raw{0, 0, 0, 0};
-      if (main + p < width) raw = read<uint4>(row + main + p);
-      widen_pack<T>(raw, in + left + p);
+      if (inside && main + e < width) raw = read<uint4>(p + e);
+      widen_pack<T>(raw, in + left + e);
     }
   }
-  read_anywhere<T, N - left - packed>(row, main + packed, width, in + left + packed);
+#pragma unroll
+  for (int e = left + packed; e < N; ++e) in[e] = one(e - left);
 }
 
 // Pad: padding before the image; −1: any, read pixel by pixel.
 template <class T, Mode M, int Pad>
-__global__ void __launch_bounds__(block) upfirdn2d_planes(Four a) {
+__global__ void __launch_bounds__(block, 2) upfirdn2d_planes(Four a) {
   constexpr int V = pack<T>, N = window<M>(V);
   Place place;
   if (!find_place(a, place)) return;
@@ -59,14 +63,14 @@ __global__ void __launch_bounds__(block) upfirdn2d_planes(Four a) {
   const T* x = static_cast<const T*>(a.x) + int64_t(place.plane) * a.in_h * a.in_w;
   T* y = static_cast<T*>(a.y) + int64_t(place.plane) * a.out_h * a.out_w;
   const int first = M == Mode::up ? (column - a.pad_w) / 2 : M == Mode::down ? 2 * column - a.pad_w : column - a.pad_w;
-  down_a_strip<M, V>(
-      a, int(place.strip) * a.rows, a.rows,
-      [&](int row, float* values) {
+  down_a_strip<M, V, Pad < 0 ? 1 : M == Mode::filter ? 4 : 2>(
+      a, int(place.strip) * a.rows,
+      [&](int row, bool inside, float* values) {
         float in[N];
         if constexpr (Pad >= 0) {
-          read_aligned<T, M, Pad>(x + int64_t(row) * a.in_w, column, a.in_w, in);
+          read_aligned<T, M, Pad>(x + int64_t(row) * a.in_w, column, a.in_w, inside, in);
         } else {
-          read_anywhere<T, N>(x + int64_t(row) * a.in_w, first, a.in_w, in);
+          read_anywhere<T, N>(x + int64_t(row) * a.in_w, first, a.in_w, inside, in);
         }
         along<M, V, 1>(in, a.w, values);
       },
@@ -85,7 +89,7 @@ __global__ void __launch_bounds__(block) upfirdn2d_planes(Four a) {
 // ---- channels_last images: a lane makes E channels of one column (up: of two)
 
 template <class T, Mode M, int E>
-__global__ void __launch_bounds__(block) upfirdn2d_channels(Four a) {
+__global__ void __launch_bounds__(block, 2) upfirdn2d_channels(Four a) {
   constexpr int columns = M == Mode::up ? 2 : 1, N = window<M>(columns);
   Place place;
   if (!find_place(a, place)) return;
@@ -95,19 +99,19 @@ __global__ void __launch_bounds__(block) upfirdn2d_channels(Four a) {
   const T* x = static_cast<const T*>(a.x) + int64_t(place.plane) * a.in_h * a.in_w * a.channels + channel;
   T* y = static_cast<T*>(a.y) + int64_t(place.plane) * a.out_h * a.out_w * a.channels + channel;
   const int first = M == Mode::up ? (column - a.pad_w) / 2 : M == Mode::down ? 2 * column - a.pad_w : column - a.pad_w;
-  down_a_strip<M, columns * E>(
-      a, int(place.strip) * a.rows, a.rows,
-      [&](int row, float* values) {
+  down_a_strip<M, columns * E, M == Mode::filter ? 2 : 1>(
+      a, int(place.strip) * a.rows,
+      [&](int row, bool inside, float* values) {
         float in[N * E];
+        const T* p = x + (int64_t(row) * a.in_w + first) * a.channels;
 #pragma unroll
-        for (int q = 0; q < N; ++q) {
-          const bool inside = unsigned(first + q) < unsigned(a.in_w);
-          const T* p = x + (int64_t(row) * a.in_w + first + q) * a.channels;
+        for (int q = 0; q < N; ++q, p += a.channels) {
+          const bool here = inside && unsigned(first + q) < unsigned(a.in_w);
           if constexpr (E == 1) {
-            in[q] = inside ? read_one(p) : 0.f;
+            in[q] = here ? read_one(p) : 0.f;
           } else {
             uint4 raw{0, 0, 0, 0};
-            if (inside) raw = read<uint4>(p);
+            if (here) raw = read<uint4>(p);
             widen_pack<T>(raw, in + q * E);
           }
         }

@@ -12,7 +12,7 @@ struct Four {
   void* y;
   uint32_t strips, lanes;  // pieces of an image along its height; threads along the rest of it
   uint32_t total;          // planes · strips · lanes
-  int rows;                // rows of the result in a strip (pairs of rows where it upsamples)
+  int rows;                // rows of the result in a strip (pairs of rows where it upsamples), a multiple of 4
   int in_h, out_h, in_w, out_w, pad_h, pad_w;
   int channels;      // 1 in contiguous images
   bool whole_packs;  // contiguous images: every row of y consists of aligned packs
@@ -55,68 +55,49 @@ __device__ __forceinline__ void along(const float* in, const float (&t)[4], floa
   }
 }
 
-// Runs down a strip of `rows` rows (up: pairs of rows) from `first`: each input row is fetched and filtered along once,
-// the rows that are still needed stay in registers.
-//   fetch(row, values): values [N], row of the input in [0, in_h), filtered along
+// Runs down a strip of `a.rows` rows (up: pairs of rows) from `first`, G at a time: first the G rows' new input rows are
+// read and filtered along, all of them in flight together, then combined; rows that are still needed stay in registers.
+//   fetch(row, inside, values): values [N], row of the input filtered along; zeros where not inside [0, in_h)
 //   store(row, values): row of the result
-template <Mode M, int N, class Fetch, class Store>
-__device__ __forceinline__ void down_a_strip(const Four& a, int first, int rows, Fetch fetch, Store store) {
-  float ring[4][N];
-  const auto get = [&](int row, float* values) {
-    if (unsigned(row) < unsigned(a.in_h)) {
-      fetch(row, values);
-    } else {
+template <Mode M, int N, int G, class Fetch, class Store>
+__device__ __forceinline__ void down_a_strip(const Four& a, int first, Fetch fetch, Store store) {
+  constexpr int step = M == Mode::down ? 2 : 1, kept = M == Mode::up ? 2 : 4 - step;
+  const auto get = [&](int row, float* values) { fetch(row, unsigned(row) < unsigned(a.in_h), values); };
+  // Up: pairs start on an even phase; with odd padding the first row of the first pair lies above the result.
+  const int odd = M == Mode::up ? a.pad_h & 1 : 0;
+  int input = M == Mode::up ? (-odd - a.pad_h) / 2 + first : first * step - a.pad_h;  // the division is exact
+  float rows[kept + G * step][N];
 #pragma unroll
-      for (int n = 0; n < N; ++n) values[n] = 0;
-    }
-  };
-  if constexpr (M == Mode::up) {
-    // Pairs start on an even phase: with odd padding the first row of the first pair lies above the result.
-    const int odd = a.pad_h & 1;
-    int input = (-odd - a.pad_h) / 2 + first;  // exact
-    get(input, ring[0]);
-    get(input + 1, ring[1]);
-#pragma unroll 2
-    for (int pair = first; pair < first + rows; ++pair, ++input) {
-      get(input + 2, ring[2]);
+  for (int q = 0; q < kept; ++q) get(input + q, rows[q]);
+  for (int at = first; at < first + a.rows; at += G, input += G * step) {
+    if ((M == Mode::up ? 2 * at - odd : at) >= a.out_h) break;
+#pragma unroll
+    for (int q = kept; q < kept + G * step; ++q) get(input + q, rows[q]);
+#pragma unroll
+    for (int g = 0; g < G; ++g) {
       float values[N];
-      const int row = 2 * pair - odd;
-      if (row >= 0 && row < a.out_h) {
+      if constexpr (M == Mode::up) {
+        const int row = 2 * (at + g) - odd;
 #pragma unroll
-        for (int n = 0; n < N; ++n) values[n] = a.h[0] * ring[0][n] + a.h[2] * ring[1][n];
-        store(row, values);
-      }
-      if (row + 1 < a.out_h) {
+        for (int n = 0; n < N; ++n) values[n] = a.h[0] * rows[g][n] + a.h[2] * rows[g + 1][n];
+        if (unsigned(row) < unsigned(a.out_h)) store(row, values);
 #pragma unroll
-        for (int n = 0; n < N; ++n) values[n] = a.h[1] * ring[1][n] + a.h[3] * ring[2][n];
-        store(row + 1, values);
-      }
+        for (int n = 0; n < N; ++n) values[n] = a.h[1] * rows[g + 1][n] + a.h[3] * rows[g + 2][n];
+        if (row + 1 < a.out_h) store(row + 1, values);
+      } else {
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
-        ring[0][n] = ring[1][n];
-        ring[1][n] = ring[2][n];
+        for (int n = 0; n < N; ++n) {
+          values[n] = a.h[0] * rows[g * step][n];
+#pragma unroll
+          for (int k = 1; k < 4; ++k) values[n] += a.h[k] * rows[g * step + k][n];
+        }
+        if (at + g < a.out_h) store(at + g, values);
       }
     }
-  } else {
-    constexpr int step = M == Mode::down ? 2 : 1;
-    int input = first * step - a.pad_h;
 #pragma unroll
-    for (int q = 0; q < 4 - step; ++q) get(input + q, ring[q]);
-    const int last = first + rows < a.out_h ? first + rows : a.out_h;
-#pragma unroll 4 / step
-    for (int row = first; row < last; ++row, input += step) {
+    for (int q = 0; q < kept; ++q) {
 #pragma unroll
-      for (int q = 4 - step; q < 4; ++q) get(input + q, ring[q]);
-      float values[N];
-#pragma unroll
-      for (int n = 0; n < N; ++n)
-        values[n] = a.h[0] * ring[0][n] + a.h[1] * ring[1][n] + (a.h[2] * ring[2][n] + a.h[3] * ring[3][n]);
-      store(row, values);
-#pragma unroll
-      for (int q = 0; q < 4 - step; ++q) {
-#pragma unroll
-        for (int n = 0; n < N; ++n) ring[q][n] = ring[q + step][n];
-      }
+      for (int n = 0; n < N; ++n) rows[q][n] = rows[q + G * step][n];
     }
   }
 }

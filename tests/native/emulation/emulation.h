@@ -45,6 +45,11 @@ inline void check_aligned(const void* p, size_t bytes) {
   if (reinterpret_cast<uintptr_t>(p) % bytes != 0) stop("misaligned access");
 }
 
+inline void copy16(void* to, const void* from, const void* global) {
+  check_aligned(global, 16);
+  std::memcpy(to, from, 16);
+}
+
 // ---- fibers
 constexpr size_t stack_bytes = 64 * 1024;
 

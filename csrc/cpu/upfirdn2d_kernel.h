@@ -25,11 +25,15 @@ struct Upfirdn {
   bool channels_last;
 };
 
-// Units of work, any range of which may be computed alone: rows of the result [planes · h.out], where the planes of all
-// channels are one in channels_last; for a filter that is not separable whole planes [batch · channels] if contiguous.
+constexpr int rows_at_once = 4;  // rows of y that are made together, from rows of x that they share
+
+// Units of work, any range of which may be computed alone: groups of rows of the result [planes · ⌈h.out / rows_at_once⌉],
+// where the planes of all channels are one in channels_last; for a filter that is not separable whole planes
+// [batch · channels] if contiguous, rows [batch · h.out] if channels_last.
 inline int64_t units(const Upfirdn& a) {
-  const bool planes = !a.channels_last && a.fh == nullptr;
-  return a.batch * (a.channels_last ? 1 : a.channels) * (planes ? 1 : a.h.out);
+  const int64_t planes = a.batch * (a.channels_last ? 1 : a.channels);
+  if (a.fh != nullptr) return planes * ((a.h.out + rows_at_once - 1) / rows_at_once);
+  return a.channels_last ? planes * a.h.out : planes;
 }
 
 SMOOTHSWAP_FOR_EVERY_ISA(void upfirdn2d(const Upfirdn& arguments, int64_t begin, int64_t end))

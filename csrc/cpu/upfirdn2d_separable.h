@@ -7,6 +7,8 @@
 // one value in contiguous planes, where strides of two are done by shuffles.
 #pragma once
 
+#include <limits>
+
 #include "../common/vectors.h"
 #include "upfirdn2d_polyphase.h"
 
@@ -187,86 +189,215 @@ inline void any_phases(const Wide<T>* t, const Polyphase<Wide<T>>& h, T* __restr
   }
 }
 
+// Shapes of the vertical step that have a kernel for several rows at once: factors P / S, N taps a phase, and P = 2 phases
+// that begin at the same input (D = 0) or one apart (D = 1).
+template <int P_, int S_, int N_, int D_>
+struct Shape {
+  static constexpr int P = P_, S = S_, N = N_, D = D_;
+  static constexpr int first(int r) { return r / P * S + r % P * D; }  // input of row r's first tap, from that of row 0
+  static constexpr int window = std::max(first(rows_at_once - 1), first(rows_at_once - P)) + N;
+  static constexpr int step = rows_at_once / P * S;  // from one group to the next
+};
+
+// t[r][k] = Σ_q taps[r % P][q] · rows[first(r) + q][k], r < rows_at_once, k < size: rows [window] of x are loaded once for all
+// r. Lines t lie `stride` apart; rows may be read and lines written up to `room`. Rows of the next group are fetched ahead.
+template <class Shape, class T>
+inline void combine_group(const T* const* rows, const Wide<T>* const* taps, Wide<T>* __restrict t, int64_t stride,
+                          int64_t size, int64_t room, int64_t ahead) {
+  using A = Wide<T>;
+  using V = Vector<A>;
+  constexpr int L = lanes<A>, R = rows_at_once, W = Shape::window;
+  const T* row[W];
+  A tap[Shape::P][Shape::N];
+  for (int w = 0; w < W; ++w) row[w] = rows[w];
+  for (int p = 0; p < Shape::P; ++p)
+    for (int q = 0; q < Shape::N; ++q) tap[p][q] = taps[p][q];
+  const auto at = [&](int64_t k) __attribute__((always_inline)) {
+    V sum[R];
+#pragma GCC unroll 16
+    for (int w = 0; w < W; ++w) {
+      const V v = load_vector(row[w] + k);
+      if (w >= W - Shape::step) __builtin_prefetch(row[w] + k + ahead);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) {
+        const int q = w - Shape::first(r);
+        if (q == 0) sum[r] = tap[r % Shape::P][0] * v;
+        if (q > 0 && q < Shape::N) sum[r] += tap[r % Shape::P][q] * v;
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) store_vector(t + r * stride + k, sum[r]);
+  };
+  int64_t k = 0;
+  for (; k + L <= size; k += L) at(k);
+  if (k == size) return;
+  if (k + L <= room) return at(k);
+  if (size >= L) return at(size - L);
+  for (; k < size; ++k)
+    for (int r = 0; r < R; ++r) {
+      A sum = 0;
+      for (int q = 0; q < Shape::N; ++q) sum += tap[r % Shape::P][q] * load(row[Shape::first(r) + q] + k);
+      t[r * stride + k] = sum;
+    }
+}
+
 template <class T>
 class SeparableRows {
   using A = Wide<T>;
-  // Outputs [j, j + size) of a row and the columns [lo, hi) of t that they need, of which x has [begin, end).
+  static constexpr int R = rows_at_once;
+  // Outputs [j, j + size) of a row and the columns of t that they need, [lo, hi), of which those from `fresh` on are not
+  // in the block before, and x has [begin, end) of these.
   struct Block {
-    int64_t j, size, lo, hi, begin, end;
+    int64_t j, size, lo, fresh, hi, begin, end;
+  };
+  // The rows of x that one row of y combines.
+  struct Sum {
+    int64_t n = 0;
+    std::vector<const T*> rows;
+    std::vector<A> taps;
   };
   const Upfirdn& a;
   const Polyphase<A> v, h;
   const int64_t C, width;  // values of a pixel, of a row of x
   const int64_t taps;      // of every horizontal phase, 0 where they differ
   std::vector<Block> blocks;
-  std::vector<A> line;             // t [columns of a block, C] and room for whole vectors
-  std::vector<const T*> rows, at;  // [h.taps] those of x that a row of y needs, and where in them a block begins
-  std::vector<A> row_taps;         // [h.taps]
-  std::vector<const A*> columns;   // [w.taps]
+  std::vector<A> memory;
+  A* lines;            // t: R lines [columns of a block, C] with room for whole vectors
+  int64_t stride = 0;  // from line to line
+  Sum sums[R];
+  std::vector<const T*> window, at;  // rows of x for combine_group; at: where in them a block begins
+  std::vector<T> zeros;              // [width] and a vector: stands for the rows beyond x
+  std::vector<const A*> columns;     // [w.taps]
+  void (*group)(const T* const*, const A* const*, A*, int64_t, int64_t, int64_t, int64_t) = nullptr;
+  int64_t group_window = 0, group_step = 0;
 
  public:
   explicit SeparableRows(const Upfirdn& a)
       : a(a), v(a.h, a.fh, 1), h(a.w, a.fw, 1), C(a.channels_last ? a.channels : 1), width(a.w.in * C),
-        taps(h.common_taps()), rows(a.h.taps), at(a.h.taps), row_taps(a.h.taps), columns(a.w.taps) {
-    // 8 KiB of a plane; in channels_last 16 KiB, or 16 pixels where they are longer, so that little is done twice
-    const int64_t inputs = a.channels_last ? std::max<int64_t>(16, 4096 / C) : 2048;
+        taps(h.common_taps()), at(a.h.taps), columns(a.w.taps) {
+    // 4 KiB of each line, or in channels_last 8 pixels where they are longer
+    const int64_t inputs = std::max<int64_t>(8, 1024 / C);
     const int64_t unit = a.channels_last ? h.P : 64 * h.P;
     const int64_t step = std::max<int64_t>(1, inputs * h.P / h.S / unit) * unit;
-    int64_t longest = 0;
+    int64_t longest = 0, previous = std::numeric_limits<int64_t>::min();
     for (int64_t j = 0; j < a.w.out; j += step) {
       const int64_t size = std::min(step, a.w.out - j);
       const auto [lo, hi] = h.inputs(j, j + size);
-      const int64_t begin = std::clamp<int64_t>(lo, 0, a.w.in);
-      blocks.push_back({j, size, lo, hi, begin, std::clamp<int64_t>(hi, begin, a.w.in)});
+      const int64_t fresh = std::clamp(previous, lo, hi), begin = std::clamp<int64_t>(fresh, 0, a.w.in);
+      blocks.push_back({j, size, lo, fresh, hi, begin, std::clamp<int64_t>(hi, begin, a.w.in)});
       longest = std::max(longest, hi - lo);
+      previous = hi;
     }
-    line.assign(longest * C + 4 * lanes<A>, A(0));
+    // Lines begin on boundaries of 64 bytes, and not a power of two apart, where the caches would keep few of them.
+    stride = ((longest * C + 4 * lanes<A>) * int64_t(sizeof(A)) + 127) / 128 * 128 + 64;
+    stride /= sizeof(A);
+    memory.assign(R * stride + 64 / sizeof(A), A(0));
+    lines = reinterpret_cast<A*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~uintptr_t(63));
+    for (Sum& sum : sums) sum.rows.resize(a.h.taps), sum.taps.resize(a.h.taps);
+    if (v.P == 1 && v.S == 1 && v.common_taps() == 4) use_group<Shape<1, 1, 4, 0>>();
+    if (v.P == 1 && v.S == 2 && v.common_taps() == 4) use_group<Shape<1, 2, 4, 0>>();
+    if (v.P == 2 && v.S == 1 && v.common_taps() == 2 && a.h.out >= R) {
+      if (v.phases[1].first == v.phases[0].first) use_group<Shape<2, 1, 2, 0>>();
+      if (v.phases[1].first == v.phases[0].first + 1) use_group<Shape<2, 1, 2, 1>>();
+    }
   }
 
-  // Rows [begin, end) of y as [planes · h.out, w.out, C].
+  // Groups [begin, end) of R rows of y, of which the last of each plane may be smaller.
   void run(int64_t begin, int64_t end) {
-    int64_t plane = begin / a.h.out, i = begin % a.h.out, phase = i % v.P, shift = i / v.P * v.S;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const auto& p = v.phases[phase];
-      const int64_t n = choose_rows(p, p.first + shift, static_cast<const T*>(a.x) + plane * a.h.in * width);
-      T* y = static_cast<T*>(a.y) + unit * a.w.out * C;
-      for (const Block& block : blocks) {
-        vertically(block, n);
-        horizontally(block, y + block.j * C);
+    const int64_t groups = (a.h.out + R - 1) / R;
+    for (int64_t g = begin; g < end; ++g) {
+      const int64_t plane = g / groups, i = g % groups * R, count = std::min<int64_t>(R, a.h.out - i);
+      const T* x = static_cast<const T*>(a.x) + plane * a.h.in * width;
+      T* y = static_cast<T*>(a.y) + (plane * a.h.out + i) * a.w.out * C;
+      const bool together = group != nullptr && count == R;
+      if (together) {
+        const int64_t first = v.phases[0].first + i / v.P * v.S;
+        for (int64_t w = 0; w < group_window; ++w)
+          window[w] = first + w < 0 || first + w >= a.h.in ? nullptr : x + (first + w) * width;
+      } else {
+        for (int64_t r = 0; r < count; ++r) choose_rows(sums[r], v.phases[(i + r) % v.P], v.first(i + r), x);
       }
-      if (++phase == v.P) phase = 0, shift += v.S;
-      if (++i == a.h.out) i = phase = shift = 0, ++plane;
+      for (const Block& block : blocks) {
+        const int64_t kept = (block.fresh - block.lo) * C;
+        if (kept > 0)
+          for (int64_t r = 0; r < count; ++r) {
+            A* line = lines + r * stride;
+            std::memmove(line, line + (&block)[-1].hi * C - (&block)[-1].lo * C - kept, kept * sizeof(A));
+          }
+        if (together)
+          vertically_together(block);
+        else
+          for (int64_t r = 0; r < count; ++r) vertically(block, sums[r], lines + r * stride);
+        for (int64_t r = 0; r < count; ++r)
+          horizontally(block, lines + r * stride, y + (r * a.w.out + block.j) * C);
+      }
     }
   }
 
  private:
-  // Those rows of a plane of x that phase p combines from row `first` on; gives their number.
-  int64_t choose_rows(const Phase<A>& p, int64_t first, const T* x) {
-    int64_t n = 0;
+  template <class Shape>
+  void use_group() {
+    group = combine_group<Shape, T>;
+    group_window = Shape::window;
+    group_step = Shape::step;
+    window.resize(Shape::window);
+    at.resize(std::max<int64_t>(Shape::window, a.h.taps));
+    zeros.assign(width + lanes<A>, T{});
+  }
+
+  // Those rows of a plane of x that phase p combines from row `first` on.
+  void choose_rows(Sum& sum, const Phase<A>& p, int64_t first, const T* x) const {
+    sum.n = 0;
     for (int64_t q = std::max<int64_t>(0, -first); q < std::min(p.n, a.h.in - first); ++q) {
-      rows[n] = x + (first + q) * width;
-      row_taps[n++] = p.taps[q];
+      sum.rows[sum.n] = x + (first + q) * width;
+      sum.taps[sum.n++] = p.taps[q];
     }
-    return n;
   }
 
-  // Fills the line for a block from n rows of x.
-  void vertically(const Block& block, int64_t n) {
-    const int64_t count = n == 0 ? 0 : (block.end - block.begin) * C;
-    A *begin = line.data(), *t = begin + (block.begin - block.lo) * C, *end = begin + (block.hi - block.lo) * C;
-    if (count == 0) return void(std::fill(begin, end, A(0)));
-    for (int64_t q = 0; q < n; ++q) at[q] = rows[q] + block.begin * C;
+  // Values that may be read from p on, at most those of `count` and a vector.
+  int64_t room(const T* p, int64_t count) const {
     const T* x_end = static_cast<const T*>(a.x) + a.batch * a.channels * a.h.in * a.w.in;
-    const int64_t room = std::min<int64_t>(count + lanes<A>, x_end - at[n - 1]);
-    with_constant(n, [&](auto N) { combine<N>(at.data(), row_taps.data(), n, t, count, room); });
-    std::fill(begin, t, A(0));
-    std::fill(t + count, end, A(0));
+    return std::min<int64_t>(count + lanes<A>, x_end - p);
   }
 
-  // out [size, C]: a block of a row of y, from the line.
-  void horizontally(const Block& block, T* out) {
+  // Zeros in a line [hi − lo, C] where x has no columns.
+  void margins(const Block& block, A* line) const {
+    std::fill(line + (block.fresh - block.lo) * C, line + (block.begin - block.lo) * C, A(0));
+    std::fill(line + (block.end - block.lo) * C, line + (block.hi - block.lo) * C, A(0));
+  }
+
+  // Fills a line for a block.
+  void vertically(const Block& block, const Sum& sum, A* line) {
+    const int64_t count = (block.end - block.begin) * C;
+    if (sum.n == 0) return void(std::fill(line + (block.fresh - block.lo) * C, line + (block.hi - block.lo) * C, A(0)));
+    if (count > 0) {
+      for (int64_t q = 0; q < sum.n; ++q) at[q] = sum.rows[q] + block.begin * C;
+      A* t = line + (block.begin - block.lo) * C;
+      const int64_t limit = room(at[sum.n - 1], count);
+      with_constant(sum.n, [&](auto N) { combine<N>(at.data(), sum.taps.data(), sum.n, t, count, limit); });
+    }
+    margins(block, line);
+  }
+
+  // Fills all lines for a block.
+  void vertically_together(const Block& block) {
+    const int64_t count = (block.end - block.begin) * C;
+    if (count > 0) {
+      int64_t limit = count + lanes<A>;
+      for (int64_t w = 0; w < group_window; ++w) {
+        at[w] = (window[w] ? window[w] : zeros.data()) + block.begin * C;
+        if (window[w]) limit = std::min(limit, room(at[w], count));
+      }
+      const A* phase_taps[2] = {v.phases[0].taps.data(), v.phases.back().taps.data()};
+      group(at.data(), phase_taps, lines + (block.begin - block.lo) * C, stride, count, limit, group_step * width);
+    }
+    for (int r = 0; r < R; ++r) margins(block, lines + r * stride);
+  }
+
+  // out [size, C]: a block of a row of y, from its line.
+  void horizontally(const Block& block, const A* line, T* out) {
     const Phase<A>& p = h.phases[0];
-    const A* t = line.data() - block.lo * C;  // points at column 0
+    const A* t = line - block.lo * C;  // points at column 0
     const int64_t shift = blocks.size() == 1 ? 0 : block.j / h.P * h.S;
     if (h.P == 1 && h.S == 1 && p.n > 0) {
       for (int64_t q = 0; q < p.n; ++q) columns[q] = t + (p.first + shift + q) * C;

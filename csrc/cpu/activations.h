@@ -74,35 +74,29 @@ struct Softplus {
   template <class A>
   static A slope(A t, A) { return -expm1_below(-t); }
   template <class A>
-  static A bend(A t, A) { return exp(-t); }
+  static A bend(A t, A) { return exp_minus(t); }
 };
-// x·s with s = 1 / (1 + e^−x). Beyond ±cut(x) s is 0 or 1 to the last bit; x is cut there where it stands beside a zero, so
-// that the limits at ±∞ come out and no 0 · ∞.
+// x·s with s = 1 / (1 + e^−x). With m = |x|, e = e^−m, near = 1 / (1 + e) and v = s (1 − s) = e · near²:
+// φ' = s + x·v and φ'' = v (2 + x (1 − 2s)) = v (2 − m (1 − e) near). m is bounded where e is 0 to the last bit, so that
+// the limits at ±∞ come out and no 0 · ∞.
 struct Swish {
   static constexpr bool keeps_input = true, sign_only = false;
-  static float cut(float) { return 200; }
-  static double cut(double) { return 1000; }
-  template <class A>
-  static A cut_both(A x) {
-    const A most = cut(x), low = x < -most ? -most : x;
-    return low > most ? most : low;
-  }
+  static float bounded(float m) { return m > 200 ? 200 : m; }
+  static double bounded(double m) { return m > 1000 ? 1000 : m; }
   template <class A>
   static A value(A x, A) {
-    const A low = x < -cut(x) ? -cut(x) : x, e = exp(-magnitude(low));
-    return low * (low >= 0 ? A(1) : e) / (1 + e);
+    const A m = bounded(magnitude(x)), e = exp_minus(m);
+    return (x >= 0 ? x : -m * e) / (1 + e);
   }
   template <class A>
-  static A slope(A whole, A) {
-    const A x = cut_both(whole);
-    const Sigmoid<A> one = sigmoid_pair(x);
-    return one.s * (1 + x * one.c);
+  static A slope(A x, A) {
+    const A m = bounded(magnitude(x)), e = exp_minus(m), near = 1 / (1 + e), far = e * near, rise = m * (far * near);
+    return x >= 0 ? near + rise : far - rise;
   }
   template <class A>
-  static A bend(A whole, A) {
-    const A x = cut_both(whole);
-    const Sigmoid<A> one = sigmoid_pair(x);
-    return one.s * one.c * (2 + x * (one.c - one.s));
+  static A bend(A x, A) {
+    const A m = bounded(magnitude(x)), e = exp_minus(m), near = 1 / (1 + e);
+    return e * near * near * (2 - m * ((1 - e) * near));
   }
 };
 

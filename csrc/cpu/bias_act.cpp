@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <optional>
 #include <vector>
+#include <cstdlib>
 
 #include "../common/dispatch.h"
 #include "../common/pages.h"
@@ -22,7 +23,7 @@ constexpr int64_t grain = 16384;       // values that are worth a thread
 constexpr int64_t shortest_run = 64;   // shorter runs are joined to rows
 constexpr int64_t shortest_row = 512;  // shorter rows are repeated
 constexpr int64_t row_tile = 4096, row_groups = 32;
-constexpr int64_t past_caches = int64_t(1) << 25;  // bytes of a result that no cache is expected to hold
+const int64_t past_caches = getenv("ACT_STREAM") ? atol(getenv("ACT_STREAM")) : int64_t(1) << 25;  // bytes of a result that no cache is expected to hold
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 

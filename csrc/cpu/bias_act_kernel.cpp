@@ -6,8 +6,7 @@
 
 #include "bias_act_kernel.h"
 
-#include <limits>
-
+#include "../common/blocks.h"
 #include "../common/stream.h"
 #include "activations.h"
 
@@ -16,6 +15,7 @@ namespace SMOOTHSWAP_ISA {
 namespace {
 
 constexpr int64_t block = 1024;   // values
+constexpr int64_t little = 128;   // values of a block that goes past the caches: a longer burst would halt the arithmetic
 constexpr int64_t widest = 4096;  // values of a unit's row
 constexpr int64_t often = 64;     // rows summed in the arithmetic's format before the sum moves on to double
 
@@ -47,12 +47,15 @@ Constants<Wide<T>> constants(const Activation& a, bool stored) {
 // y ← clamp(gain · φ(x + b)), b one value or (Row) one for each
 template <class F, bool Row, class A>
 void activate(const A* __restrict x, const A* __restrict b, A* __restrict y, int64_t n, const Constants<A>& c) {
-  const A alpha = c.alpha, gain = c.gain, most = c.unlimited ? std::numeric_limits<A>::infinity() : c.clamp;
-  const A one = Row ? A(0) : *b;
-  for (int64_t k = 0; k < n; ++k) {
-    A v = F::value(x[k] + (Row ? b[k] : one), alpha) * gain;
-    v = v > most ? most : v;  // a NaN compares false and stays
-    y[k] = v < -most ? -most : v;
+  const A alpha = c.alpha, gain = c.gain, clamp = c.clamp, one = Row ? A(0) : *b;
+  if (c.unlimited) {
+    for (int64_t k = 0; k < n; ++k) y[k] = F::value(x[k] + (Row ? b[k] : one), alpha) * gain;
+  } else {
+    for (int64_t k = 0; k < n; ++k) {
+      A v = F::value(x[k] + (Row ? b[k] : one), alpha) * gain;
+      v = v > clamp ? clamp : v;  // a NaN compares false and stays
+      y[k] = v < -clamp ? -clamp : v;
+    }
   }
 }
 
@@ -60,7 +63,7 @@ template <class F, class A>
 bool passes(A ref, const Constants<A>& c) {
   const bool by_input = F::keeps_input || (F::sign_only && !c.from_output);
   const A y = by_input ? F::value(ref, c.alpha) * c.gain : ref * c.factor;
-  return c.unlimited | ((y < c.clamp) & (y > -c.clamp));
+  return (y < c.clamp) & (y > -c.clamp);
 }
 template <class F, class A>
 A argument(A ref, const Constants<A>& c) {
@@ -71,25 +74,31 @@ A argument(A ref, const Constants<A>& c) {
 template <class F, class A>
 void slope(const A* __restrict g, const A* __restrict ref, A* __restrict dx, int64_t n, const Constants<A>& constants) {
   const Constants<A> c = constants;
-  for (int64_t k = 0; k < n; ++k) {
-    const A s = F::slope(argument<F>(ref[k], c), c.alpha) * c.gain;
-    dx[k] = passes<F>(ref[k], c) ? g[k] * s : A(0);
-  }
+  if (c.unlimited)
+    for (int64_t k = 0; k < n; ++k) dx[k] = g[k] * (F::slope(argument<F>(ref[k], c), c.alpha) * c.gain);
+  else
+    for (int64_t k = 0; k < n; ++k) {
+      const A s = F::slope(argument<F>(ref[k], c), c.alpha) * c.gain;
+      dx[k] = passes<F>(ref[k], c) ? g[k] * s : A(0);
+    }
 }
 
 // dg ← h · s, dref ← h · g · ds/dref
-template <class F, class A>
-void bend(const A* __restrict h, const A* __restrict g, const A* __restrict ref, A* __restrict dg, A* __restrict dref,
-          int64_t n, const Constants<A>& constants) {
-  const Constants<A> c = constants;
+template <class F, bool Limited, class A>
+void bend_loop(const A* __restrict h, const A* __restrict g, const A* __restrict ref, A* __restrict dg,
+               A* __restrict dref, int64_t n, const Constants<A> c) {
   for (int64_t k = 0; k < n; ++k) {
     const A t = argument<F>(ref[k], c), s = F::slope(t, c.alpha) * c.gain;
-    const bool through = passes<F>(ref[k], c);
-    dg[k] = through ? h[k] * s : A(0);
     A turn = 0;  // of s by ref: by y the gain cancels, by x the chain rule adds the slope
     if constexpr (!F::sign_only) turn = F::bend(t, c.alpha) * (c.from_output ? A(1) : F::keeps_input ? c.gain : s);
+    const bool through = !Limited || passes<F>(ref[k], c);
+    dg[k] = through ? h[k] * s : A(0);
     dref[k] = through ? h[k] * g[k] * turn : A(0);
   }
+}
+template <class F, class A>
+void bend(const A* h, const A* g, const A* ref, A* dg, A* dref, int64_t n, const Constants<A>& c) {
+  c.unlimited ? bend_loop<F, false>(h, g, ref, dg, dref, n, c) : bend_loop<F, true>(h, g, ref, dg, dref, n, c);
 }
 
 template <class A>
@@ -161,7 +170,7 @@ const Wide<T>* read(const void* from, int64_t at, int64_t n, Wide<T>* buffer) {
   if constexpr (sizeof(T) == sizeof(Wide<T>)) {
     return x;
   } else {
-    for (int64_t k = 0; k < n; ++k) buffer[k] = load(x + k);
+    widen(x, buffer, n);
     return buffer;
   }
 }
@@ -177,22 +186,22 @@ void write(void* to, int64_t at, int64_t n, const Wide<T>* from, bool past_cache
   if constexpr (sizeof(T) == sizeof(Wide<T>)) {
     if (past_caches) stream(y, from, n * int64_t(sizeof(T)));
   } else if (past_caches) {
-    alignas(64) T narrow[block];
-    for (int64_t k = 0; k < n; ++k) store(narrow + k, from[k]);
-    stream(y, narrow, n * int64_t(sizeof(T)));
+    alignas(64) T small[block];
+    narrow(from, small, n);
+    stream(y, small, n * int64_t(sizeof(T)));
   } else {
-    for (int64_t k = 0; k < n; ++k) store(y + k, from[k]);
+    narrow(from, y, n);
   }
 }
 
-// Calls visit(at, n, run or row, column) for each block of a unit; after(row) when a unit's part of a row is through.
+// Calls visit(at, n, run or row, column) for each block, `step` values, of a unit; after(row) when a unit's part of a row is through.
 template <class Visit, class After>
-void walk(const Units& u, int64_t unit, Visit visit, After after) {
+void walk(const Units& u, int64_t unit, int64_t step, Visit visit, After after) {
   const int64_t column = unit % u.tiles * u.tile, first = unit / u.tiles * u.group;
   const int64_t last = std::min(first + u.group, u.count), width = std::min(u.tile, u.length - column);
   for (int64_t row = first; row < last; ++row) {
     const int64_t at = row * u.length + column, n = std::min(width, u.values - at);
-    for (int64_t k = 0; k < n; k += block) visit(at + k, std::min(block, n - k), row, column + k);
+    for (int64_t k = 0; k < n; k += step) visit(at + k, std::min(step, n - k), row, column + k);
     after(row);
   }
 }
@@ -213,7 +222,7 @@ void forward(const BiasAct& a, int64_t begin, int64_t end) {
   alignas(64) A in[block], out[block];
   for (int64_t unit = begin; unit < end; ++unit)
     walk(
-        a.units, unit,
+        a.units, unit, a.stream ? little : block,
         [&](int64_t at, int64_t n, int64_t row, int64_t column) {
           const A* x = read<T>(a.x, at, n, in);
           A* y = place<T>(a.y, at, a.stream, out);
@@ -247,7 +256,7 @@ void backward(const BiasActGrad& a, int64_t begin, int64_t end) {
       std::fill_n(partial, width, 0.0);
     }
     walk(
-        a.units, unit,
+        a.units, unit, a.stream ? little : block,
         [&](int64_t at, int64_t n, int64_t row, int64_t column) {
           const A* g = read<T>(a.g, at, n, g_in);
           const A* ref = read<T>(a.ref, at, n, ref_in);

@@ -17,19 +17,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import BackendError
-    return "cpu" if _on_cpu_tensors(backend) else _DEVICES[backend]
-
-
-def _on_cpu_tensors(backend: str) -> bool:
-    """Whether the kernels of a GPU are interpreted or emulated on CPU tensors, for tests."""
-    if backend == "triton":
-        return triton_runtime.interpreted()
-    return backend == "cuda" and native_cuda.emulated()
-
-
-def _automatic(backend: str) -> bool:
-    """What is there for tests serves those alone who ask for it by name."""
-    return not _on_cpu_tensors(backend)
+from smoothswap.ops import native, native_cuda, triton_runtime
 
 BACKENDS = ("cuda", "triton", "cpu", "reference")
 ENVIRONMENT = "SMOOTHSWAP_OPS"

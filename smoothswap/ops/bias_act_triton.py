@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smoothswap.ops import backend
 from smoothswap.ops.layout import memory_format
-from smoothswap.ops.triton_runtime import device_objection, on_device, power_of_two
+from smoothswap.ops.triton_runtime import device_objection, on_device, power_of_two, widened
 
 
 def _blocks(x: Tensor, rows: int, cols: int) -> tuple[int, int, int]:
@@ -20,9 +20,10 @@ def _blocks(x: Tensor, rows: int, cols: int) -> tuple[int, int, int]:
     return height, width, -(-cols // width)
 
 
+@widened
 def run(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
     """The op's arguments; x of any shape, b [C] along `dim`."""
-    from smoothswap.ops import bias_act_triton_kernels as kernels  # noqa: PLC0415  imports Triton
+    from smoothswap.ops import bias_act_triton_kernels as kernels
 
     layout = memory_format(x)
     x = x.contiguous(memory_format=layout)
@@ -50,9 +51,10 @@ def run(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: flo
     return y
 
 
+@widened
 def run_grad(g: Tensor, ref: Tensor, from_output: bool, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
     """The arguments of `bias_act_grad`; g and ref of one shape."""
-    from smoothswap.ops import bias_act_triton_kernels as kernels  # noqa: PLC0415
+    from smoothswap.ops import bias_act_triton_kernels as kernels
 
     layout = memory_format(g)
     g, ref = g.contiguous(memory_format=layout), ref.contiguous(memory_format=layout)

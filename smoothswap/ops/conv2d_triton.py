@@ -58,7 +58,7 @@ def correlate(
         gain: see act.
         clamp: see act.
     """
-    from smoothswap.ops import conv2d_triton_kernels as kernels  # noqa: PLC0415  imports Triton
+    from smoothswap.ops import conv2d_triton_kernels as kernels
 
     if y.numel() == 0:
         return
@@ -118,7 +118,9 @@ def channels_last(x: Tensor) -> Tensor:
     return x if x.shape[1] == 1 else x.contiguous(memory_format=torch.channels_last)
 
 
-def transposed(x: Tensor, taps: Tensor, y: Tensor, padding: Sequence[int], stride: int, **scales: Tensor | None) -> None:
+def transposed(
+    x: Tensor, taps: Tensor, y: Tensor, padding: Sequence[int], stride: int, **scales: Tensor | None
+) -> None:
     """Correlates the zero-stuffed x, `stride` − 1 zeros after each pixel, by one small correlation for each phase of y.
 
     Args:
@@ -162,7 +164,7 @@ def weight_gradient(
     Returns:
         [O, I, kh, kw] in fp32 (fp64 for fp64).
     """
-    from smoothswap.ops import conv2d_triton_kernels as kernels  # noqa: PLC0415
+    from smoothswap.ops import conv2d_triton_kernels as kernels
 
     (N, I, H, W), O, (KH, KW) = x.shape, g.shape[1], size
     wide = arithmetic(x.dtype)

@@ -8,8 +8,7 @@ samples share one weight, and the rest happens to the accumulator: x and w are r
 weight it is the input gradient. `conv2d_weight_kernel` computes output × input channels of one tap, summing over
 the pixels of some samples; the sums of the parts are added up in a fixed order afterwards.
 
-Triton 3.6's interpreter cannot count up to an argument under NumPy 2.4, so it gets the ends of loops as constants too; it
-has no bf16 products either, so there tiles are rounded to bf16 and widened again.
+Triton 3.6's interpreter cannot count up to an argument under NumPy 2.4, so it gets the ends of loops as constants too.
 """
 
 import triton
@@ -112,12 +111,7 @@ def conv2d_kernel(
                 s = tl.load(before_ptr + n * I + c)
             else:
                 s = tl.load(before_ptr + n * I + c, c < I, other=0.0)
-            if COUNTED == 0:
-                a = a * s.to(a.dtype)[None, :]
-            else:
-                a = (a.to(T) * s.to(a.dtype).to(T)[None, :]).to(a.dtype)
-        if COUNTED != 0:
-            a, b = a.to(T), b.to(T)
+            a = a * s.to(a.dtype)[None, :]
         acc = tl.dot(a, b, acc, input_precision=PRECISION, out_dtype=T)
     good = here[:, None] & (o < O)[None, :]
     if AFTER:
@@ -213,8 +207,6 @@ def conv2d_weight_kernel(
             at_x = (iy * xs_y + ix * xs_x)[:, None] + (i * xs_c)[None, :]
             g = tl.load(gs + at_g, (p < end)[:, None] & (o < O)[None, :], other=0.0)
             x = tl.load(xs + at_x, inside[:, None] & (i < I)[None, :], other=0.0)
-            if COUNTED_BLOCKS != 0:
-                g, x = g.to(T), x.to(T)
             acc = tl.dot(tl.trans(g), x, acc, input_precision=PRECISION, out_dtype=T)
         # The scales are the same for a sample's pixels: they wait for the sum.
         if BEFORE:

@@ -17,8 +17,10 @@ from smoothswap.ops.conv2d_triton import channels_last, correlate, empty_result,
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
 from smoothswap.ops.modulated_conv2d_gradient import demodulation
 from smoothswap.ops.resampled_conv import Plan, plan
+from smoothswap.ops.triton_runtime import widened
 
 
+@widened
 def run(
     x: Tensor,
     weight: Tensor,

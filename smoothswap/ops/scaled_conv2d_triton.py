@@ -9,8 +9,10 @@ from torch import Tensor
 
 from smoothswap.ops import backend
 from smoothswap.ops.conv2d_triton import channels_last, correlate, empty_result, objection, taps_of
+from smoothswap.ops.triton_runtime import widened
 
 
+@widened
 def run(
     x: Tensor, weight: Tensor, before: Tensor | None, after: Tensor | None, padding: Sequence[int], adjoint: bool
 ) -> Tensor:

@@ -12,8 +12,10 @@ import importlib.util
 import os
 import shutil
 import sysconfig
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +35,7 @@ def missing() -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed (pip install triton, on Linux)"
     try:
-        import triton  # noqa: PLC0415
+        import triton
     except ImportError as error:
         return f"Triton does not import: {error}"
     version = tuple(int(part) for part in triton.__version__.split(".")[:2])
@@ -78,6 +80,23 @@ def device_objection(*tensors: Tensor | None) -> str | None:
             f"this device has {capability[0]}.{capability[1]}"
         )
     return None
+
+
+def widened(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Keeps bf16 from the interpreter, which truncates it and multiplies its bits: tensors go in and come out as fp32.
+
+    That is what the kernels do themselves: fp32 inside, rounded once at the end.
+    """
+
+    @functools.wraps(run)
+    def wide(*arguments: Any) -> Tensor:
+        low = any(isinstance(a, Tensor) and a.dtype == torch.bfloat16 for a in arguments)
+        if not low or not interpreted():
+            return run(*arguments)
+        wide = [a.float() if isinstance(a, Tensor) and a.dtype == torch.bfloat16 else a for a in arguments]
+        return run(*wide).bfloat16()
+
+    return wide
 
 
 def on_device(x: Tensor) -> AbstractContextManager[object]:

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from smoothswap.ops import backend
 from smoothswap.ops.layout import arithmetic, memory_format
-from smoothswap.ops.triton_runtime import device_objection, far, on_device, power_of_two
+from smoothswap.ops.triton_runtime import device_objection, far, interpreted, on_device, power_of_two, widened
 from smoothswap.ops.upfirdn2d import filter_size, output_size
 
-_ROWS = 8  # of a strip: more would read fewer rows twice, fewer keep the unrolled kernel short and small images parallel
+_ROWS = (
+    8  # of a strip: more would read fewer rows twice, fewer keep the unrolled kernel short and small images parallel
+)
 _LONG = 8  # taps of a separable filter from which two passes cost less than the outer product
 
 
+@widened
 def run(
     x: Tensor,
     f: Tensor | None,
@@ -106,7 +109,7 @@ def _strips(
     options: dict[str, bool],
 ) -> None:
     """The 4 × 4 kernels."""
-    from smoothswap.ops import upfirdn2d_triton_kernels as kernels  # noqa: PLC0415  imports Triton
+    from smoothswap.ops import upfirdn2d_triton_kernels as kernels
 
     samples, channels, strides = _planes(x, y)
     height, width = y.shape[2:]
@@ -119,7 +122,7 @@ def _strips(
         left, top = left // 2, top // 2
     columns, block = _blocks(y, width, channels, 256 if factors[0] == 2 else 512)
     tiles = -(-width // columns), -(-channels // block)
-    rows = min(_ROWS, power_of_two(height))
+    rows = min(4 if interpreted() else _ROWS, power_of_two(height))
     strips = -(-height // rows)
     getattr(kernels, _FAST[factors])[(samples * tiles[1] * strips * tiles[0],)](
         *(x, f, y, gain, channels, *x.shape[2:], *y.shape[2:], left, top, strips, *tiles),
@@ -144,7 +147,7 @@ def _gather(
     options: dict[str, bool],
 ) -> None:
     """The general kernel."""
-    from smoothswap.ops import upfirdn2d_triton_kernels as kernels  # noqa: PLC0415
+    from smoothswap.ops import upfirdn2d_triton_kernels as kernels
 
     samples, channels, strides = _planes(x, y)
     pixels = y.shape[2] * y.shape[3]
@@ -155,7 +158,10 @@ def _gather(
         *(x, f, y, gain, channels, *x.shape[2:], y.shape[3], pixels, left, top),
         *(max(-(-left // up[0]), 0), max(-(-top // up[1]), 0), *taps, *tiles),
         *(*strides, *(_taps_strides(f) if has_filter else (0, 0))),
-        **{"UP_X": up[0], "UP_Y": up[1], "DOWN_X": down[0], "DOWN_Y": down[1]},
+        UP_X=up[0],
+        UP_Y=up[1],
+        DOWN_X=down[0],
+        DOWN_Y=down[1],
         TAPS_X=-(-taps[1] // up[0]),
         TAPS_Y=-(-taps[0] // up[1]),
         FILTER=has_filter,

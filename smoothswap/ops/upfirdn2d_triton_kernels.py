@@ -43,12 +43,6 @@ def _place(strips, tiles_x, tiles_c, WIDE: tl.constexpr, ROWS: tl.constexpr, BX:
 
 
 @triton.jit
-def _pixels(x_ptr, row, height, step_y, offsets, mask, T: tl.constexpr):
-    """Pixels of one row at `offsets`, 0 outside the image."""
-    return tl.load(x_ptr + row * step_y + offsets, mask & (row >= 0) & (row < height), other=0.0).to(T)
-
-
-@triton.jit
 def _taps4x4(f_ptr, gain, step_y, step_x, SEPARABLE: tl.constexpr, MIRROR: tl.constexpr, T: tl.constexpr):
     """The sixteen taps times the gain, row by row."""
     return (
@@ -130,15 +124,14 @@ def filter4_kernel(
     three = tl.zeros([BX, BC], T)
     for r in tl.static_range(ROWS + 3):
         row = first + r - top
-        p0 = _pixels(x_ptr, row, H, xs_y, off0, in0, T)
-        p1 = _pixels(x_ptr, row, H, xs_y, off1, in1, T)
-        p2 = _pixels(x_ptr, row, H, xs_y, off2, in2, T)
-        p3 = _pixels(x_ptr, row, H, xs_y, off3, in3, T)
+        here, inside_y = row * xs_y, (row >= 0) & (row < H)
+        p0 = tl.load(x_ptr + here + off0, in0 & inside_y, other=0.0).to(T)
+        p1 = tl.load(x_ptr + here + off1, in1 & inside_y, other=0.0).to(T)
+        p2 = tl.load(x_ptr + here + off2, in2 & inside_y, other=0.0).to(T)
+        p3 = tl.load(x_ptr + here + off3, in3 & inside_y, other=0.0).to(T)
         if r >= 3:
             y = one + h30 * p0 + h31 * p1 + h32 * p2 + h33 * p3
-            tl.store(
-                y_ptr + (first + r - 3) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 3 < OH)
-            )
+            tl.store(y_ptr + (first + r - 3) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 3 < OH))
         one = two + h20 * p0 + h21 * p1 + h22 * p2 + h23 * p3
         two = three + h10 * p0 + h11 * p1 + h12 * p2 + h13 * p3
         three = h00 * p0 + h01 * p1 + h02 * p2 + h03 * p3
@@ -201,19 +194,18 @@ def down4_kernel(
     begun = tl.zeros([BX, BC], T)
     for r in tl.static_range(ROWS + 1):
         row = 2 * (first + r) - top
-        p0 = _pixels(x_ptr, row, H, xs_y, off0, in0, T)
-        p1 = _pixels(x_ptr, row, H, xs_y, off1, in1, T)
-        p2 = _pixels(x_ptr, row, H, xs_y, off2, in2, T)
-        p3 = _pixels(x_ptr, row, H, xs_y, off3, in3, T)
-        q0 = _pixels(x_ptr, row + 1, H, xs_y, off0, in0, T)
-        q1 = _pixels(x_ptr, row + 1, H, xs_y, off1, in1, T)
-        q2 = _pixels(x_ptr, row + 1, H, xs_y, off2, in2, T)
-        q3 = _pixels(x_ptr, row + 1, H, xs_y, off3, in3, T)
+        here, inside_y, inside_z = row * xs_y, (row >= 0) & (row < H), (row >= -1) & (row + 1 < H)
+        p0 = tl.load(x_ptr + here + off0, in0 & inside_y, other=0.0).to(T)
+        p1 = tl.load(x_ptr + here + off1, in1 & inside_y, other=0.0).to(T)
+        p2 = tl.load(x_ptr + here + off2, in2 & inside_y, other=0.0).to(T)
+        p3 = tl.load(x_ptr + here + off3, in3 & inside_y, other=0.0).to(T)
+        q0 = tl.load(x_ptr + here + xs_y + off0, in0 & inside_z, other=0.0).to(T)
+        q1 = tl.load(x_ptr + here + xs_y + off1, in1 & inside_z, other=0.0).to(T)
+        q2 = tl.load(x_ptr + here + xs_y + off2, in2 & inside_z, other=0.0).to(T)
+        q3 = tl.load(x_ptr + here + xs_y + off3, in3 & inside_z, other=0.0).to(T)
         if r >= 1:
             y = begun + h20 * p0 + h21 * p1 + h22 * p2 + h23 * p3 + h30 * q0 + h31 * q1 + h32 * q2 + h33 * q3
-            tl.store(
-                y_ptr + (first + r - 1) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 1 < OH)
-            )
+            tl.store(y_ptr + (first + r - 1) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 1 < OH))
         begun = h00 * p0 + h01 * p1 + h02 * p2 + h03 * p3 + h10 * q0 + h11 * q1 + h12 * q2 + h13 * q3
 
 
@@ -307,11 +299,12 @@ def up4_kernel(
     begun1_even, begun1_odd = tl.zeros([BX, BC], T), tl.zeros([BX, BC], T)
     for r in tl.static_range(ROWS + 1):
         row = first + r - top
-        p0 = _pixels(x_ptr, row, H, xs_y, off0, in0, T)
-        p1 = _pixels(x_ptr, row, H, xs_y, off1, in1, T)
+        here, inside_y = row * xs_y, (row >= 0) & (row < H)
+        p0 = tl.load(x_ptr + here + off0, in0 & inside_y, other=0.0).to(T)
+        p1 = tl.load(x_ptr + here + off1, in1 & inside_y, other=0.0).to(T)
         p2 = p1
         if not ODD_X:
-            p2 = _pixels(x_ptr, row, H, xs_y, off2, in2, T)
+            p2 = tl.load(x_ptr + here + off2, in2 & inside_y, other=0.0).to(T)
         if r >= 1:
             even, odd = _phases(p0, p1, p2, h30, h31, h32, h33, ODD_X)
             oy = 2 * (first + r - 1) - (1 - ODD_Y)

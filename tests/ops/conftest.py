@@ -26,15 +26,15 @@ class On:
     Attributes:
         backend: its name.
         device: where its tensors are; the default device while the test runs.
-        roundings: in a result of 16 bits, in halves of the last place: Triton's interpreter cuts off instead.
+        slow: interpreted or emulated, so that gradcheck's fast mode is right.
     """
 
     backend: str
     device: torch.device
 
     @property
-    def roundings(self) -> int:
-        return 2 if self.backend == "triton" and self.device.type == "cpu" else 1
+    def slow(self) -> bool:
+        return self.backend in ("triton", "cuda") and self.device.type == "cpu"
 
     @contextmanager
     def __call__(self, op: str, **options: object) -> Iterator[None]:

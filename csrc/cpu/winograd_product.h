@@ -23,6 +23,8 @@ constexpr int most_rows = 14;
 constexpr int most_rows = 6;
 #endif
 
+constexpr int ahead = 16;  // input channels whose weights are on their way from L3
+
 // Unrolled by the language, since only then are the sums kept in registers.
 template <int vectors, int... r, int... c>
 inline void rows_of_panel(const float* v, int64_t v_stride, const float* u, int64_t I, float* m, int64_t m_stride,
@@ -32,6 +34,7 @@ inline void rows_of_panel(const float* v, int64_t v_stride, const float* u, int6
     const float *next = v, *end = v + std::min<int64_t>(lanes, I - first);
     for (; next < end; ++next, u += vectors * lanes) {
       const Vec w[vectors] = {read(u + c * lanes)...};
+      (__builtin_prefetch(u + (ahead * vectors + c) * lanes), ...);
       const auto row = [&](Vec* s, float value) { ((s[c] += splat(value) * w[c]), ...); };
       (row(sum[r], next[r * lanes]), ...);
     }

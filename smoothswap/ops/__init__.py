@@ -8,6 +8,7 @@ differentiable. `backend` says which kernel serves a call; `use` and the environ
 from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
     bias_act_triton,
+    modulated_conv2d_cpu,
     upfirdn2d_cpu,
     upfirdn2d_triton,
 )

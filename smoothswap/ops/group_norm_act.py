@@ -21,7 +21,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
-from smoothswap.ops.bias_act import ACTIVATIONS, Activation
+from smoothswap.ops.activations import ACTIVATIONS, Activation
 from smoothswap.ops.define import define
 from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast

@@ -16,6 +16,7 @@ PROMISES = {
     "03_faceworld_sheet.py": ["wrote faceworld.png"],
     "04_train_tiny.py": ["generator.safetensors", "swapped [2, 3, 32, 32]"],
     "05_write_a_plugin.py": ["brightness: 2.0", "smoothswap-colour 0.1.0: 1 components, error: None", "weight=3.0"],
+    "06_stylegan2_discriminator_on_our_ops.py": ["R1 penalty", "gradient of the first weight"],
 }
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smoothswap.core.errors import ArgumentError, SmoothSwapError
-from smoothswap.ops import bias_act, modulated_conv2d, supcon_loss, upfirdn2d
+from smoothswap.core.errors import ArgumentError, BackendError, SmoothSwapError
+from smoothswap.ops import bias_act, can_run, modulated_conv2d, supcon_loss, upfirdn2d, use
 
 x, f = torch.randn(2, 3, 8, 8), torch.ones(4)
 w, s = torch.randn(5, 3, 3, 3), torch.randn(2, 3)
@@ -47,12 +47,50 @@ CASES = {
     "its gain": (lambda: modulated_conv2d(x, w, s, gain=nan), ["modulated_conv2d: gain is nan"]),
     "its clamp": (lambda: modulated_conv2d(x, w, s, clamp=-2), ["modulated_conv2d: clamp is -2"]),
     "up of zero": (lambda: modulated_conv2d(x, w, s, up=0), ["up is 0"]),
+    "weight's dtype": (
+        lambda: modulated_conv2d(x, w.half(), s),
+        ["weight has dtype torch.float16", "weight.to(x.dtype)"],
+    ),
+    "weight's device": (lambda: modulated_conv2d(x, w.to(meta), s), ["weight is on meta", "[5, 3, 3, 3]", "cpu"]),
+    "styles' device": (lambda: modulated_conv2d(x, w, s.to(meta)), ["styles is on meta", "[2, 3]"]),
+    "noise's device": (lambda: modulated_conv2d(x, w, s, torch.ones((), device=meta)), ["noise is on meta"]),
+    "noise's dtype": (lambda: modulated_conv2d(x, w, s, torch.ones(()).half()), ["noise has dtype torch.float16"]),
+    "resampling filter's device": (
+        lambda: modulated_conv2d(x, w, s, up=2, resample_filter=f.to(meta)),
+        ["resample_filter is on meta", "[4]", "resample_filter.to(x.device)"],
+    ),
+    "resampling filter's rank": (
+        lambda: modulated_conv2d(x, w, s, up=2, resample_filter=f.reshape(1, 1, 4)),
+        ["resample_filter has 3 dimensions", "[Kh, Kw]"],
+    ),
+    "convolution's gain": (lambda: modulated_conv2d(x, w, s, gain=nan), ["gain is nan", "finite"]),
+    "convolution crops all": (lambda: modulated_conv2d(x, w, s, padding=-4), ["nothing is left", "padding [-4"]),
+    "labels' device": (lambda: supcon_loss(z, labels.to(meta)), ["labels is on meta", "[4]"]),
+    "z is no float": (lambda: supcon_loss(labels[:, None], labels), ["z has dtype torch.int64"]),
     "length of labels": (lambda: supcon_loss(z, labels[:3]), ["labels has shape [3]", "expected [4]"]),
     "labels' dtype": (lambda: supcon_loss(z, labels.float()), ["torch.float32", "integers"]),
     "rank of z": (lambda: supcon_loss(z[None], labels), ["z has 3 dimensions", "[N, D]"]),
     "temperature": (lambda: supcon_loss(z, labels, 0.0), ["temperature is 0.0", "more than 0"]),
     "reduction": (lambda: supcon_loss(z, labels, reduction="avg"), ["'avg'", "mean, sum or none"]),
 }
+
+
+CALLS = {
+    "upfirdn2d": lambda: upfirdn2d(x, f),
+    "bias_act": lambda: bias_act(x, act="lrelu"),
+    "modulated_conv2d": lambda: modulated_conv2d(x, w, s),
+    "supcon_loss": lambda: supcon_loss(z, labels),
+}
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_a_backend_that_cannot_run_says_why_and_never_falls_back(op):
+    reason = can_run(op, "cuda", x)
+    assert reason
+    with use("cuda"), pytest.raises(BackendError) as caught:
+        CALLS[op]()
+    assert f"{op} cannot run on the cuda backend" in str(caught.value)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("case", CASES)

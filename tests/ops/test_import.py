@@ -1,4 +1,4 @@
-"""What importing the ops does: nothing but importing; and what is said where compiler, Triton and kernels are missing."""
+"""Importing the ops does nothing else; and what is said where compiler, Triton and kernels are missing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_ops_work_and_doctor_says_what_is_missing(bare):
         "import sys; sys.modules['triton'] = None  # as where it is not installed\n"
         "import torch\n"
         "from smoothswap import ops\n"
-        "assert 'smoothswap' in ops.__file__ and not list(__import__('pathlib').Path(ops.__file__).parent.glob('*.so'))\n"
+        f"assert ops.__file__.startswith({str(bare)!r})\n"
         "y = ops.upfirdn2d(torch.ones(1, 1, 4, 4), ops.setup_filter([1, 3, 3, 1]), down=2, padding=1)\n"
         "assert y.shape == (1, 1, 2, 2) and ops.can_run('upfirdn2d', 'cuda', y.to('meta'))\n"
         "print('triton:', ops.can_run('upfirdn2d', 'triton'))\n"

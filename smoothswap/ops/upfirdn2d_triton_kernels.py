@@ -135,9 +135,7 @@ def filter4_kernel(
         p3 = _pixels(x_ptr, row, H, xs_y, off3, in3, T)
         if r >= 3:
             y = one + h30 * p0 + h31 * p1 + h32 * p2 + h33 * p3
-            tl.store(
-                y_ptr + (first + r - 3) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 3 < OH)
-            )
+            tl.store(y_ptr + (first + r - 3) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 3 < OH))
         one = two + h20 * p0 + h21 * p1 + h22 * p2 + h23 * p3
         two = three + h10 * p0 + h11 * p1 + h12 * p2 + h13 * p3
         three = h00 * p0 + h01 * p1 + h02 * p2 + h03 * p3
@@ -209,9 +207,7 @@ def down4_kernel(
         q3 = _pixels(x_ptr, row + 1, H, xs_y, off3, in3, T)
         if r >= 1:
             y = begun + h20 * p0 + h21 * p1 + h22 * p2 + h23 * p3 + h30 * q0 + h31 * q1 + h32 * q2 + h33 * q3
-            tl.store(
-                y_ptr + (first + r - 1) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 1 < OH)
-            )
+            tl.store(y_ptr + (first + r - 1) * ys_y + out, y.to(y_ptr.dtype.element_ty), inside & (first + r - 1 < OH))
         begun = h00 * p0 + h01 * p1 + h02 * p2 + h03 * p3 + h10 * q0 + h11 * q1 + h12 * q2 + h13 * q3
 
 

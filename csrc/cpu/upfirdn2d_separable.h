@@ -44,6 +44,12 @@ inline void store_some(T* out, const V (&vectors)[n], int64_t count) {
   std::memcpy(out, lane, count * sizeof(T));
 }
 
+// Zeros from p on, `count` of them or up to a vector more.
+template <class A>
+inline void clear(A* p, int64_t count) {
+  for (int64_t k = 0; k < count; k += lanes<A>) store_vector(p + k, Vector<A>{});
+}
+
 // out[k] = Σ_q taps[q] · rows[q][k], k < size, q < n; N = n, or 0 for any n ≥ 1. `room` ≥ size values may be read from
 // every row and written to out, those past size without meaning.
 template <int N, class In, class T>
@@ -200,7 +206,8 @@ struct Shape {
 };
 
 // t[r][k] = Σ_q taps[r % P][q] · rows[first(r) + q][k], r < rows_at_once, k < size: rows [window] of x are loaded once for all
-// r. Lines t lie `stride` apart; rows may be read and lines written up to `room`. Rows of the next group are fetched ahead.
+// r. Lines t lie `stride` apart; rows may be read and lines written up to `room`. What lies `ahead` is fetched meanwhile:
+// in planes the rows of the next group, which the processor by itself fetches too late.
 template <class Shape, class T>
 inline void combine_group(const T* const* rows, const Wide<T>* const* taps, Wide<T>* __restrict t, int64_t stride,
                           int64_t size, int64_t room, int64_t ahead) {
@@ -328,8 +335,7 @@ class SeparableRows {
           vertically_together(block);
         else
           for (int64_t r = 0; r < count; ++r) vertically(block, sums[r], lines + r * stride);
-        for (int64_t r = 0; r < count; ++r)
-          horizontally(block, lines + r * stride, y + (r * a.w.out + block.j) * C);
+        horizontally(block, count, y + block.j * C);
       }
     }
   }
@@ -360,28 +366,32 @@ class SeparableRows {
     return std::min<int64_t>(count + lanes<A>, x_end - p);
   }
 
-  // Zeros in a line [hi − lo, C] where x has no columns.
-  void margins(const Block& block, A* line) const {
-    std::fill(line + (block.fresh - block.lo) * C, line + (block.begin - block.lo) * C, A(0));
-    std::fill(line + (block.end - block.lo) * C, line + (block.hi - block.lo) * C, A(0));
+  // Zeros in a line [hi − lo, C] where x has no columns: before what x gives, and after that is written.
+  void clear_before(const Block& block, A* line) const {
+    clear(line + (block.fresh - block.lo) * C, (block.begin - block.fresh) * C);
+  }
+  void clear_after(const Block& block, A* line) const {
+    clear(line + (block.end - block.lo) * C, (block.hi - block.end) * C);
   }
 
   // Fills a line for a block.
   void vertically(const Block& block, const Sum& sum, A* line) {
     const int64_t count = (block.end - block.begin) * C;
-    if (sum.n == 0) return void(std::fill(line + (block.fresh - block.lo) * C, line + (block.hi - block.lo) * C, A(0)));
+    if (sum.n == 0) return clear(line + (block.fresh - block.lo) * C, (block.hi - block.fresh) * C);
+    clear_before(block, line);
     if (count > 0) {
       for (int64_t q = 0; q < sum.n; ++q) at[q] = sum.rows[q] + block.begin * C;
       A* t = line + (block.begin - block.lo) * C;
       const int64_t limit = room(at[sum.n - 1], count);
       with_constant(sum.n, [&](auto N) { combine<N>(at.data(), sum.taps.data(), sum.n, t, count, limit); });
     }
-    margins(block, line);
+    clear_after(block, line);
   }
 
   // Fills all lines for a block.
   void vertically_together(const Block& block) {
     const int64_t count = (block.end - block.begin) * C;
+    for (int r = 0; r < R; ++r) clear_before(block, lines + r * stride);
     if (count > 0) {
       int64_t limit = count + lanes<A>;
       for (int64_t w = 0; w < group_window; ++w) {
@@ -389,34 +399,46 @@ class SeparableRows {
         if (window[w]) limit = std::min(limit, room(at[w], count));
       }
       const A* phase_taps[2] = {v.phases[0].taps.data(), v.phases.back().taps.data()};
-      group(at.data(), phase_taps, lines + (block.begin - block.lo) * C, stride, count, limit, group_step * width);
+      const int64_t ahead = a.channels_last ? 0 : group_step * width;
+      group(at.data(), phase_taps, lines + (block.begin - block.lo) * C, stride, count, limit, ahead);
     }
-    for (int r = 0; r < R; ++r) margins(block, lines + r * stride);
+    for (int r = 0; r < R; ++r) clear_after(block, lines + r * stride);
   }
 
-  // out [size, C]: a block of a row of y, from its line.
-  void horizontally(const Block& block, const A* line, T* out) {
+  // out: a block [size, C] of each of `count` rows of y, from their lines.
+  void horizontally(const Block& block, int64_t count, T* out) {
     const Phase<A>& p = h.phases[0];
-    const A* t = line - block.lo * C;  // points at column 0
     const int64_t shift = blocks.size() == 1 ? 0 : block.j / h.P * h.S;
+    const A* t = lines + (shift - block.lo) * C;  // points at column 0 of the block's first output
+    const int64_t next = a.w.out * C, s = stride;
     if (h.P == 1 && h.S == 1 && p.n > 0) {
-      for (int64_t q = 0; q < p.n; ++q) columns[q] = t + (p.first + shift + q) * C;
+      const int64_t size = block.size * C, room = (a.w.out - block.j) * C;
+      for (int64_t q = 0; q < p.n; ++q) columns[q] = t + (p.first + q) * C;
       return with_constant(p.n, [&](auto N) {
-        combine<N>(columns.data(), p.taps.data(), p.n, out, block.size * C, (a.w.out - block.j) * C);
+        for (int64_t r = 0; r < count; ++r) {
+          combine<N>(columns.data(), p.taps.data(), p.n, out + r * next, size, room);
+          for (int64_t q = 0; q < p.n; ++q) columns[q] += s;
+        }
       });
     }
     if (C == 1 && h.P == 1 && h.S == 2)
       return with_constant(p.n, [&](auto N) {
-        every_second<N>(t + p.first + shift, p.taps.data(), p.n, out, block.size);
+        for (int64_t r = 0; r < count; ++r)
+          every_second<N>(t + p.first + r * s, p.taps.data(), p.n, out + r * next, block.size);
       });
     if (C == 1 && h.P == 2 && h.S == 1 && h.phases.size() == 2) {
       const Phase<A>& odd = h.phases[1];
       return with_constant(taps, [&](auto N) {
-        two_phases<N>(t + p.first + shift, t + odd.first + shift, p, odd, out, block.size);
+        for (int64_t r = 0; r < count; ++r)
+          two_phases<N>(t + p.first + r * s, t + odd.first + r * s, p, odd, out + r * next, block.size);
       });
     }
-    if (C == 1) return any_phases(t + shift, h, out, block.size);
-    with_constant(taps, [&](auto N) { pixels<N>(t + shift * C, out, block.size); });
+    for (int64_t r = 0; r < count; ++r, t += s, out += next) {
+      if (C == 1)
+        any_phases(t, h, out, block.size);
+      else
+        with_constant(taps, [&](auto N) { pixels<N>(t, out, block.size); });
+    }
   }
 
   // Pixel by pixel, for channels_last: vectors along C. What a vector writes past its pixel the next one overwrites.

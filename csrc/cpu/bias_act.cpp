@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <optional>
 #include <vector>
-#include <cstdlib>
 
 #include "../common/dispatch.h"
 #include "../common/pages.h"
@@ -23,7 +22,6 @@ constexpr int64_t grain = 16384;       // values that are worth a thread
 constexpr int64_t shortest_run = 64;   // shorter runs are joined to rows
 constexpr int64_t shortest_row = 512;  // shorter rows are repeated
 constexpr int64_t row_tile = 4096, row_groups = 32;
-const int64_t past_caches = getenv("ACT_STREAM") ? atol(getenv("ACT_STREAM")) : int64_t(1) << 25;  // bytes of a result that no cache is expected to hold
 
 int64_t parts(int64_t whole, int64_t part) { return (whole + part - 1) / part; }
 
@@ -129,12 +127,6 @@ void add_up(const std::vector<double>& partial, const Units& u, int64_t inner, T
   for (int64_t c = 0; c < u.channels; ++c) put(data, c, sums[size_t(c)], format);
 }
 
-bool may_stream(const Tensor& y, const Units& u) {
-  const int64_t each = int64_t(y.element_size());
-  return y.numel() * each >= past_caches && reinterpret_cast<uintptr_t>(y.mutable_data_ptr()) % 64 == 0 &&
-         u.length * each % 64 == 0 && u.tile * each % 64 == 0;
-}
-
 void fresh(const Tensor& y) { prefer_huge_pages(y.mutable_data_ptr(), size_t(y.numel()) * y.element_size()); }
 
 // y ← x, both [outer, channels, inner] in memory and not empty; b [channels].
@@ -145,7 +137,7 @@ void bias_act(const Tensor x, Tensor y, std::optional<Tensor> b, int64_t channel
   fresh(y);
   over_units(SMOOTHSWAP_BEST(bias_act),
              BiasAct{units, {Act(act), alpha, gain, clamp, false, format_of(x)}, bias.data, x.const_data_ptr(),
-                     y.mutable_data_ptr(), may_stream(y, units)});
+                     y.mutable_data_ptr()});
 }
 
 // dx ← g, ref; or with h: dx and dref ← h, g, ref. All [outer, channels, inner] in memory and not empty; b, db [channels].
@@ -166,8 +158,7 @@ void bias_act_grad(std::optional<Tensor> h, const Tensor g, const Tensor ref, st
                          ref.const_data_ptr(),
                          dx.mutable_data_ptr(),
                          dref ? dref->mutable_data_ptr() : nullptr,
-                         db ? partial.data() : nullptr,
-                         may_stream(dx, units) && (!dref || may_stream(*dref, units))});
+                         db ? partial.data() : nullptr});
   if (db) add_up(partial, units, inner, *db);
 }
 

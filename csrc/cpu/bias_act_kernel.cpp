@@ -7,7 +7,6 @@
 #include "bias_act_kernel.h"
 
 #include "../common/blocks.h"
-#include "../common/stream.h"
 #include "activations.h"
 
 namespace smoothswap {
@@ -15,7 +14,6 @@ namespace SMOOTHSWAP_ISA {
 namespace {
 
 constexpr int64_t block = 1024;   // values
-constexpr int64_t little = 128;   // values of a block that goes past the caches: a longer burst would halt the arithmetic
 constexpr int64_t widest = 4096;  // values of a unit's row
 constexpr int64_t often = 64;     // rows summed in the arithmetic's format before the sum moves on to double
 
@@ -171,37 +169,29 @@ const Wide<T>* read(const void* from, int64_t at, int64_t n, Wide<T>* buffer) {
     return x;
   } else {
     widen(x, buffer, n);
+    for (int64_t k = 0; k < n; k += 32) __builtin_prefetch(x + n + k);  // the next block, while this one is worked on
     return buffer;
   }
 }
-// Where a result of the arithmetic may be put so that `write` has the least to do.
+// Where the arithmetic puts a result that `write` then brings to memory.
 template <class T>
-Wide<T>* place(void* to, int64_t at, bool stream, Wide<T>* buffer) {
-  if constexpr (sizeof(T) == sizeof(Wide<T>)) return stream ? buffer : static_cast<T*>(to) + at;
+Wide<T>* place(void* to, int64_t at, Wide<T>* buffer) {
+  if constexpr (sizeof(T) == sizeof(Wide<T>)) return static_cast<T*>(to) + at;
   return buffer;
 }
 template <class T>
-void write(void* to, int64_t at, int64_t n, const Wide<T>* from, bool past_caches) {
-  T* y = static_cast<T*>(to) + at;
-  if constexpr (sizeof(T) == sizeof(Wide<T>)) {
-    if (past_caches) stream(y, from, n * int64_t(sizeof(T)));
-  } else if (past_caches) {
-    alignas(64) T small[block];
-    narrow(from, small, n);
-    stream(y, small, n * int64_t(sizeof(T)));
-  } else {
-    narrow(from, y, n);
-  }
+void write(void* to, int64_t at, int64_t n, const Wide<T>* from) {
+  if constexpr (sizeof(T) != sizeof(Wide<T>)) narrow(from, static_cast<T*>(to) + at, n);
 }
 
-// Calls visit(at, n, run or row, column) for each block, `step` values, of a unit; after(row) when a unit's part of a row is through.
+// Calls visit(at, n, run or row, column) for each block of a unit; after(row) when a unit's part of a row is through.
 template <class Visit, class After>
-void walk(const Units& u, int64_t unit, int64_t step, Visit visit, After after) {
+void walk(const Units& u, int64_t unit, Visit visit, After after) {
   const int64_t column = unit % u.tiles * u.tile, first = unit / u.tiles * u.group;
   const int64_t last = std::min(first + u.group, u.count), width = std::min(u.tile, u.length - column);
   for (int64_t row = first; row < last; ++row) {
     const int64_t at = row * u.length + column, n = std::min(width, u.values - at);
-    for (int64_t k = 0; k < n; k += step) visit(at + k, std::min(step, n - k), row, column + k);
+    for (int64_t k = 0; k < n; k += block) visit(at + k, std::min(block, n - k), row, column + k);
     after(row);
   }
 }
@@ -222,15 +212,14 @@ void forward(const BiasAct& a, int64_t begin, int64_t end) {
   alignas(64) A in[block], out[block];
   for (int64_t unit = begin; unit < end; ++unit)
     walk(
-        a.units, unit, a.stream ? little : block,
+        a.units, unit,
         [&](int64_t at, int64_t n, int64_t row, int64_t column) {
           const A* x = read<T>(a.x, at, n, in);
-          A* y = place<T>(a.y, at, a.stream, out);
+          A* y = place<T>(a.y, at, out);
           apply(x, bias_at<A>(a.units, a.bias, row, column), y, n, c);
-          write<T>(a.y, at, n, y, a.stream);
+          write<T>(a.y, at, n, y);
         },
         [](int64_t) {});
-  if (a.stream) end_of_stream();
 }
 
 template <class T>
@@ -256,7 +245,7 @@ void backward(const BiasActGrad& a, int64_t begin, int64_t end) {
       std::fill_n(partial, width, 0.0);
     }
     walk(
-        a.units, unit, a.stream ? little : block,
+        a.units, unit,
         [&](int64_t at, int64_t n, int64_t row, int64_t column) {
           const A* g = read<T>(a.g, at, n, g_in);
           const A* ref = read<T>(a.ref, at, n, ref_in);
@@ -264,18 +253,18 @@ void backward(const BiasActGrad& a, int64_t begin, int64_t end) {
             add(ref, bias_at<A>(a.units, a.bias, row, column), value, n, plain);
             ref = value;
           }
-          A* dx = place<T>(a.dx, at, a.stream, out);
+          A* dx = place<T>(a.dx, at, out);
           const A* summed = dx;
           if (a.h) {
             const A* h = read<T>(a.h, at, n, h_in);
-            A* dref = place<T>(a.dref, at, a.stream, second);
+            A* dref = place<T>(a.dref, at, second);
             bends(h, g, ref, dx, dref, n, c);
-            write<T>(a.dref, at, n, dref, a.stream);
+            write<T>(a.dref, at, n, dref);
             summed = dref;
           } else {
             slopes(g, ref, dx, n, c);
           }
-          write<T>(a.dx, at, n, dx, a.stream);
+          write<T>(a.dx, at, n, dx);
           if (!a.partial) return;
           if (a.units.rows) {
             A* s = sums + (column - left);
@@ -293,7 +282,6 @@ void backward(const BiasActGrad& a, int64_t begin, int64_t end) {
         });
     if (a.partial && !a.units.rows) *partial = total;
   }
-  if (a.stream) end_of_stream();
 }
 
 }  // namespace

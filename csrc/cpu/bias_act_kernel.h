@@ -35,7 +35,6 @@ struct BiasAct {
   const void* bias;  // in the arithmetic's format, [channels] for runs, [length] for rows; null: none
   const void* x;
   void* y;
-  bool stream;  // y is written past the caches; it is then aligned to 64 bytes, and so is each run or row
 };
 
 // dx = g · s with s = gain · φ' · [|y| < clamp]; and where h is given, dg = h · s and dref = h · g · ds/dref.
@@ -49,7 +48,6 @@ struct BiasActGrad {
   void* dx;         // dx or dg
   void* dref;       // with h
   double* partial;  // sums of dx, or with h of dref: [units] for runs, [groups, length] for rows; null: none
-  bool stream;
 };
 
 SMOOTHSWAP_FOR_EVERY_ISA(void bias_act(const BiasAct& arguments, int64_t begin, int64_t end))

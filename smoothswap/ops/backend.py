@@ -122,16 +122,20 @@ def choose(op: str, *tensors: Tensor | None, **options: Any) -> Run:
                 hint="Ask for another backend, or for none to let the library choose; `smoothswap doctor` lists them.",
             )
         return _kernels[op, asked][0]
+    device = next((t.device.type for t in tensors if t is not None), None)
     for backend in BACKENDS:
-        if (op, backend) in _kernels and _automatic(backend) and can_run(op, backend, *tensors, **options) is None:
+        # Kernels for other devices are passed over without asking for the reason, which is slower to word than to see.
+        if (op, backend) not in _kernels or (device and _DEVICES.get(backend, device) != device):
+            continue
+        if _automatic(backend) and can_run(op, backend, *tensors, **options) is None:
             return _kernels[op, backend][0]
     raise BackendError(f"{op} has no kernel that can run")
 
 
 def asked_for() -> str | None:
     """The backend asked for by `use` or the environment variable SMOOTHSWAP_OPS; None: choose automatically."""
-    name = _asked or os.environ.get(ENVIRONMENT) or "auto"
-    if name == "auto":
+    name = _asked or os.environ.get(ENVIRONMENT, "auto")
+    if name in ("", "auto"):
         return None
     _check_name(name, ENVIRONMENT)
     return name

@@ -227,11 +227,12 @@ def _setup_second(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tenso
 def _backward_second(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        tensors = [
+        tensors: list[Any] = [
             t if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
             for t in ctx.saved_tensors
         ]
-        results = second_reference(*tensors, ctx.dim, ctx.bias_gradient, *ctx.arguments)
+        h, g, ref, b = tensors
+        results = second_reference(h, g, ref, b, ctx.dim, ctx.bias_gradient, *ctx.arguments)
         pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
         wanted = [t for t in tensors if t is not None]
         if not pairs:

@@ -33,6 +33,12 @@ def test_bias_act(dtype, layout):
         torch.library.opcheck(ops.bias_act.default, (x, b, 1, act, 0.2, 1.4, 0.9), test_utils=ALWAYS)
         grad = (images(2, 3, 6, 5, dtype=dtype, layout=layout), x, act != "swish", act, 0.2, 1.4, 0.9)
         torch.library.opcheck(ops.bias_act_grad.default, grad, test_utils=ALWAYS)
+        g, ref, *numbers = grad
+        bias = b if act == "swish" else None
+        torch.library.opcheck(ops.bias_act_backward.default, (g, ref, bias, 1, True, *numbers), test_utils=ALWAYS)
+        if dtype != torch.bfloat16:
+            second = (images(2, 3, 6, 5, dtype=dtype, layout=layout), g, ref, bias, 1, True, *numbers)
+            torch.library.opcheck(ops.bias_act_second.default, second, test_utils=ALWAYS)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

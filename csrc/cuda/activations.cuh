@@ -73,4 +73,31 @@ __device__ __forceinline__ A curve_slope(Act act, A t) {
   }
 }
 
+// The factor of g in dx = g · gain · φ' · [|y| < clamp], as a function of ref: y, or x + b where not from_output.
+template <class T, bool Leaky>
+struct Derivative {
+  Act act;
+  bool from_output;
+  Wide<T> slope, gain, per_gain, clamp;  // per_gain = 1 / gain
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> ref) const {
+    using A = Wide<T>;
+    A d;
+    if constexpr (Leaky) {
+      d = (from_output ? ref * per_gain : ref) > 0 ? gain : gain * slope;
+    } else {
+      const A t = from_output ? ref * per_gain : act == Act::swish ? ref : curve(act, ref);
+      d = gain * curve_slope(act, t);
+    }
+    if (clamp < 0) return d;
+    const A y = from_output ? ref : gain * (Leaky ? leaky(ref, slope) : curve(act, ref));
+    return y > -clamp && y < clamp ? d : A(0);
+  }
+};
+
+template <class T, bool Leaky, class Arguments>
+Derivative<T, Leaky> derivative_of(const Arguments& a) {
+  using A = Wide<T>;
+  return {a.act, a.from_output, A(a.slope), A(a.gain), A(a.gain == 0 ? 0 : 1 / a.gain), A(a.clamp)};
+}
+
 }  // namespace smoothswap::gpu

@@ -34,13 +34,17 @@ void bias_act_grad_op(const Tensor g, const Tensor ref, Tensor dx, bool from_out
   check(bias_act_grad(a, device.stream), "bias_act_grad", g);
 }
 
-// db [channels] ← dx, [outer, channels, inner] in memory and not empty; partial [channels · parts] of the wide type.
-void bias_grad_op(const Tensor dx, Tensor db, Tensor partial, int64_t channels, int64_t inner) {
-  const OnDeviceOf device(dx);
-  const int64_t outer = dx.numel() / (channels * inner);
-  const BiasGrad a{dx.const_data_ptr(), db.mutable_data_ptr(), partial.mutable_data_ptr(), outer, channels, inner,
-                   partial.numel() / channels, format_of(dx)};
-  check(bias_grad(a, device.stream), "bias_grad", dx);
+// The same with db [channels] or none; all in memory [outer, channels, inner]. partial [channels, parts] of the wide type.
+void bias_act_backward_op(const Tensor g, const Tensor ref, std::optional<Tensor> b, Tensor dx, std::optional<Tensor> db,
+                          Tensor partial, int64_t inner, bool from_output, int64_t act, double slope, double gain,
+                          double clamp) {
+  const OnDeviceOf device(g);
+  const int64_t channels = partial.size(0), parts = partial.size(1);
+  const BiasActBackward a{g.const_data_ptr(), ref.const_data_ptr(), b ? b->const_data_ptr() : nullptr,
+                          dx.mutable_data_ptr(), db ? db->mutable_data_ptr() : nullptr, partial.mutable_data_ptr(),
+                          g.numel() / (channels * inner), channels, inner, parts, act_of(act), from_output, slope, gain,
+                          clamp, format_of(g)};
+  check(bias_act_backward(a, device.stream), "bias_act_backward", g);
 }
 
 }  // namespace
@@ -53,10 +57,12 @@ STABLE_TORCH_LIBRARY_FRAGMENT(SMOOTHSWAP_CUDA_OPS, m) {
   m.def(
       "bias_act_grad(Tensor g, Tensor ref, Tensor(a!) dx, bool from_output, int act, float slope, float gain, "
       "float clamp) -> ()");
-  m.def("bias_grad(Tensor dx, Tensor(a!) db, Tensor(b!) partial, int channels, int inner) -> ()");
+  m.def(
+      "bias_act_backward(Tensor g, Tensor ref, Tensor? b, Tensor(a!) dx, Tensor(b!)? db, Tensor(c!) partial, int inner, "
+      "bool from_output, int act, float slope, float gain, float clamp) -> ()");
 }
 STABLE_TORCH_LIBRARY_IMPL(SMOOTHSWAP_CUDA_OPS, SMOOTHSWAP_CUDA_KEY, m) {
   m.impl("bias_act", TORCH_BOX(&smoothswap::gpu::bias_act_op));
   m.impl("bias_act_grad", TORCH_BOX(&smoothswap::gpu::bias_act_grad_op));
-  m.impl("bias_grad", TORCH_BOX(&smoothswap::gpu::bias_grad_op));
+  m.impl("bias_act_backward", TORCH_BOX(&smoothswap::gpu::bias_act_backward_op));
 }

@@ -134,23 +134,6 @@ __global__ void __launch_bounds__(block, 2) bias_act_kernel(const T* x, const T*
 }
 
 template <class T, bool Leaky>
-struct Derivative {
-  Act act;
-  bool from_output;
-  Wide<T> slope, gain, per_gain, clamp;  // per_gain = 1 / gain
-  __device__ __forceinline__ Wide<T> operator()(Wide<T> ref) const {
-    using A = Wide<T>;
-    const A t = from_output ? ref * per_gain : ref;
-    A d = gain * (Leaky ? (t > 0 ? A(1) : slope) : curve_slope(act, t));
-    if (clamp >= 0) {
-      const A y = from_output ? ref : gain * (Leaky ? leaky(ref, slope) : curve(act, ref));
-      d = y > -clamp && y < clamp ? d : A(0);
-    }
-    return d;
-  }
-};
-
-template <class T, bool Leaky>
 __global__ void __launch_bounds__(block, 2)
     bias_act_grad_kernel(const T* g, const T* ref, T* dx, int64_t count, bool aligned, Derivative<T, Leaky> derivative) {
   using A = Wide<T>;
@@ -207,9 +190,7 @@ const char* run(const BiasAct& a, void* stream) {
 
 template <class T, bool Leaky>
 const char* run(const BiasActGrad& a, void* stream) {
-  using A = Wide<T>;
-  const Derivative<T, Leaky> derivative{a.act,     a.from_output, A(a.slope), A(a.gain), A(a.gain == 0 ? 0 : 1 / a.gain),
-                                        A(a.clamp)};
+  const auto derivative = derivative_of<T, Leaky>(a);
   const bool aligned = aligned16(a.g) && aligned16(a.ref) && aligned16(a.dx);
   return launch(bias_act_grad_kernel<T, Leaky>, blocks_for(a.count, tile<T> / 2), block, stream,
                 static_cast<const T*>(a.g), static_cast<const T*>(a.ref), static_cast<T*>(a.dx), a.count, aligned,

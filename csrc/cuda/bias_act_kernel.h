@@ -19,7 +19,7 @@ struct BiasAct {
   Format format;
 };
 
-// dx = g · gain · φ' · [|y| < clamp]; φ' and y follow from ref, which is y, or x + b where not from_output.
+// dx = g · gain · φ' · [|y| < clamp], the clamp as ref holds it; φ' and y follow from ref, which is y, or x + b where not from_output.
 struct BiasActGrad {
   const void* g;  // [count]
   const void* ref;
@@ -31,20 +31,23 @@ struct BiasActGrad {
   Format format;
 };
 
-// db_c = Σ dx[:, c, :], added in an order that depends on the shape alone.
-struct BiasGrad {
-  const void* dx;  // [outer, channels, inner] in memory
-  void* db;        // [channels], dx's format
-  void* partial;   // [channels, parts]: fp32, fp64 for fp64
+// The same with db_c = Σ dx[:, c, :], added in an order that depends on the shape alone.
+struct BiasActBackward {
+  const void* g;  // [outer, channels, inner] in memory
+  const void* ref;
+  const void* b;  // [channels], added to ref, or null
+  void* dx;
+  void* db;       // [channels], or null: not wanted
+  void* partial;  // [channels, parts], fp32 (fp64 for fp64), or null
   int64_t outer, channels, inner, parts;
+  Act act;
+  bool from_output;
+  double slope, gain, clamp;
   Format format;
 };
 
-// Parts that the sum of a channel is cut into: enough to fill a GPU, none for nothing.
-int64_t bias_grad_parts(int64_t outer, int64_t channels, int64_t inner);
-
 const char* bias_act(const BiasAct& a, void* stream);
 const char* bias_act_grad(const BiasActGrad& a, void* stream);
-const char* bias_grad(const BiasGrad& a, void* stream);
+const char* bias_act_backward(const BiasActBackward& a, void* stream);
 
 }  // namespace smoothswap::gpu

@@ -1,4 +1,4 @@
-"""Launches of the convolution kernels (conv2d_triton_kernels): layouts, block sizes, phases of transposed convolutions."""
+"""Launches of the convolution kernels (conv2d_triton_kernels): layouts, block sizes, phases where it is transposed."""
 
 from __future__ import annotations
 

@@ -107,10 +107,7 @@ def conv2d_kernel(
             a = tl.load(x_ptr + pixel[:, None] + c[None, :] * xs_c, inside[:, None] & (c < I)[None, :], other=0.0)
             b = tl.load(at, (o < O)[None, :] & (c < I)[:, None], other=0.0)
         if BEFORE:
-            if WHOLE:
-                s = tl.load(before_ptr + n * I + c)
-            else:
-                s = tl.load(before_ptr + n * I + c, c < I, other=0.0)
+            s = tl.load(before_ptr + n * I + c, c < I, other=0.0)
             a = a * s.to(a.dtype)[None, :]
         acc = tl.dot(a, b, acc, input_precision=PRECISION, out_dtype=T)
     good = here[:, None] & (o < O)[None, :]

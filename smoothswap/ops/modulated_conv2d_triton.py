@@ -1,4 +1,4 @@
-"""modulated_conv2d in Triton (conv2d_triton_kernels): one kernel from x to the activated result where nothing is resampled.
+"""modulated_conv2d in Triton (conv2d_triton_kernels): one kernel from x to the activated result at one resolution.
 
 Where FIR filters stand before or after the convolution they are upfirdn2d's; a transposed convolution is one small
 correlation for each phase of its result, and what follows its filter is one pass of bias_act.

@@ -45,7 +45,7 @@ def missing() -> str | None:
 
 
 def _launcher_missing() -> str | None:
-    """Triton binds each compiled kernel to Python with a small C module, so it needs a compiler and Python's headers."""
+    """Triton binds kernels to Python with a small C module, for which it needs a compiler and Python's headers."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or shutil.which(compiler) is None:
         return "Triton needs a C compiler at run time to launch kernels: install gcc or clang, or set CC"

@@ -12,9 +12,7 @@ from smoothswap.ops.layout import arithmetic, memory_format
 from smoothswap.ops.triton_runtime import device_objection, far, interpreted, on_device, power_of_two, widened
 from smoothswap.ops.upfirdn2d import filter_size, output_size
 
-_ROWS = (
-    8  # of a strip: more would read fewer rows twice, fewer keep the unrolled kernel short and small images parallel
-)
+_ROWS = 8  # of a strip: more read fewer rows twice, fewer keep the unrolled kernel short and small images parallel
 _LONG = 8  # taps of a separable filter from which two passes cost less than the outer product
 
 
@@ -62,10 +60,11 @@ def _pass(
         "WIDE": far(x, y),
         "NHWC": layout == torch.channels_last,
     }
-    fast = f is not None and filter_size(f) == (4, 4) and (*up, *down) in _FAST
+    factors = (up[0], up[1], down[0], down[1])
+    fast = f is not None and filter_size(f) == (4, 4) and factors in _FAST
     with on_device(x):
         if fast:
-            _strips(x, taps, y, padding, gain, (*up, *down), options)
+            _strips(x, taps, y, padding, gain, factors, options)
         else:
             _gather(x, taps, y, up, down, padding, gain, filter_size(f), f is not None, options)
     return y
@@ -105,7 +104,7 @@ def _strips(
     y: Tensor,
     padding: Sequence[int],
     gain: float,
-    factors: tuple[int, ...],
+    factors: tuple[int, int, int, int],
     options: dict[str, bool],
 ) -> None:
     """The 4 × 4 kernels."""

@@ -325,7 +325,7 @@ def up4_kernel(
 
 @triton.jit
 def _first(j, padding, lift, UP: tl.constexpr, DOWN: tl.constexpr):
-    """For output j: the first tap that meets a pixel, and that pixel; `lift` · UP ≥ padding keeps the quotient positive."""
+    """For output j: the first tap that meets a pixel, and that pixel; lift · UP ≥ padding keeps quotients positive."""
     start = j * DOWN - padding
     if UP == 1:
         return start * 0, start
@@ -398,7 +398,7 @@ def gather_kernel(
             good = inside & (ky < size_y) & (kx < size_x) & (iy >= 0) & (iy < H) & (ix >= 0) & (ix < W)
             pixel = tl.load(x_ptr + base + iy * xs_y + ix * xs_x, good, other=0.0).to(T)
             if FILTER:
-                # A tap beyond the filter meets a masked pixel, whose value is 0; it is only kept from being read outside.
+                # A tap beyond the filter meets a masked pixel, whose value is 0; only its address must be inside.
                 ty, tx = tl.minimum(ky, size_y - 1), tl.minimum(kx, size_x - 1)
                 y += pixel * _tap(f_ptr, ty, tx, size_y, size_x, fs_y, fs_x, SEPARABLE, MIRROR, T)
             else:

@@ -17,13 +17,14 @@
 
 #include <type_traits>
 
-#include "../common/vector_math.h"
+#include "../common/sigmoids.h"
 
 namespace smoothswap {
 namespace SMOOTHSWAP_ISA {
 namespace {
 
-constexpr int64_t lanes = 64;       // sums that run beside each other
+constexpr int64_t block_length = 128;  // values between two steps of a loop, in L1
+constexpr int64_t lanes = block_length;  // sums that run beside each other
 constexpr int64_t row_length = 128;  // channels_last: positions are joined to rows of about this many values
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -37,19 +38,27 @@ struct Array {
   Array& operator=(const Array&) = delete;
 };
 
+// v[i] ← φ(v[i]), i < n ≤ block_length
 template <GroupActivation act, class A>
-inline A value(A v, A slope) {
-  if constexpr (act == GroupActivation::swish) return v * sigmoid(v);
-  return v > 0 ? v : v * slope;  // relu of −∞ does not occur: its group would be NaN
-}
-// φ'(v)
-template <GroupActivation act, class A>
-inline A derivative(A v, A slope) {
+inline void activate(A* __restrict v, A slope, int64_t n) {
   if constexpr (act == GroupActivation::swish) {
-    const A s = sigmoid(v);
-    return s + s * (v - v * s);
+    alignas(64) A s[block_length];
+    sigmoids(v, s, n);
+    for (int64_t i = 0; i < n; ++i) v[i] *= s[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) v[i] = v[i] > 0 ? v[i] : v[i] * slope;  // −∞ does not occur: its group would be NaN
   }
-  return v > 0 ? A(1) : slope;
+}
+// v[i] ← φ'(v[i])
+template <GroupActivation act, class A>
+inline void differentiate(A* __restrict v, A slope, int64_t n) {
+  if constexpr (act == GroupActivation::swish) {
+    alignas(64) A s[block_length];
+    sigmoids(v, s, n);
+    for (int64_t i = 0; i < n; ++i) v[i] = s[i] + s[i] * (v[i] - v[i] * s[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) v[i] = v[i] > 0 ? A(1) : v[i] == v[i] ? slope : v[i];
+  }
 }
 
 template <class A>
@@ -89,7 +98,7 @@ void moments_planar(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t 
     const int64_t some = least(n, lanes);
     A center = 0;
     for (int64_t i = 0; i < some; ++i) center += load(x + i) / A(some);
-    A sum[lanes] = {}, square[lanes] = {};
+    alignas(64) A sum[lanes] = {}, square[lanes] = {};
     int64_t i = 0;
     for (; i + lanes <= n; i += lanes)
       for (int64_t k = 0; k < lanes; ++k) {
@@ -123,8 +132,13 @@ void apply_planar(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t en
     int64_t first = plane * a.S > last - group_norm_piece ? plane * a.S : last - group_norm_piece;
     first = first < lowest ? lowest : first;
     const Affine<A> f = affine<A>(a, picture, channel + plane);
-    for (int64_t i = first; i < last; ++i)
-      store(y + i, value<act>((load(x + i) - f.center) * f.scale + f.shift, slope));
+    for (int64_t i = first; i < last; i += block_length) {
+      const int64_t n = least(block_length, last - i);
+      alignas(64) A v[block_length];
+      for (int64_t k = 0; k < n; ++k) v[k] = (load(x + i + k) - f.center) * f.scale + f.shift;
+      activate<act>(v, slope, n);
+      for (int64_t k = 0; k < n; ++k) store(y + i + k, v[k]);
+    }
     last = first;
   }
 }
@@ -141,20 +155,21 @@ void grad_sums_planar(const GroupNormAct& a, int64_t unit, int64_t begin, int64_
     const T* __restrict g = static_cast<const T*>(a.g) + first;
     T* __restrict dx = static_cast<T*>(a.out) + first;
     const Affine<A> f = affine<A>(a, picture, channel + plane);
-    A sum[lanes] = {}, product[lanes] = {};
-    int64_t i = 0;
-    for (; i < n; i += lanes) {
-      const int64_t width = least(lanes, n - i);
-      const auto one = [&](int64_t k) {
-        const A d = load(x + i + k) - f.center, dv = load(g + i + k) * derivative<act>(d * f.scale + f.shift, slope);
+    alignas(64) A sum[lanes] = {}, product[lanes] = {};
+    for (int64_t i = 0; i < n; i += block_length) {
+      const int64_t length = least(block_length, n - i);
+      alignas(64) A v[block_length], d[block_length];
+      for (int64_t k = 0; k < length; ++k) {
+        d[k] = load(x + i + k) - f.center;
+        v[k] = d[k] * f.scale + f.shift;
+      }
+      differentiate<act>(v, slope, length);
+      for (int64_t k = 0; k < length; ++k) {
+        const A dv = v[k] * load(g + i + k);
         if constexpr (std::is_same_v<T, A>) dx[i + k] = dv;
         sum[k] += dv;
-        product[k] += dv * d;
-      };
-      if (width == lanes)
-        for (int64_t k = 0; k < lanes; ++k) one(k);
-      else
-        for (int64_t k = 0; k < width; ++k) one(k);
+        product[k] += dv * d[k];
+      }
     }
     double* partial = a.partial + (unit * a.chunks + chunk) * 2;
     partial[0] = total(sum);
@@ -173,16 +188,19 @@ void grad_apply_planar(const GroupNormAct& a, int64_t unit, int64_t begin, int64
     const int64_t n = least(group_norm_piece, a.S - inside), first = (unit * a.D + plane) * a.S + inside;
     const T* __restrict x = static_cast<const T*>(a.x) + first;
     const T* __restrict g = static_cast<const T*>(a.g) + first;
-    T* dx = static_cast<T*>(a.out) + first;
+    T* __restrict dx = static_cast<T*>(a.out) + first;
     const Affine<A> f = affine<A>(a, picture, channel + plane);
-    for (int64_t i = 0; i < n; ++i) {
-      const A d = load(x + i) - f.center;
-      A dv;
-      if constexpr (std::is_same_v<T, A>)
-        dv = dx[i];
-      else
-        dv = load(g + i) * derivative<act>(d * f.scale + f.shift, slope);
-      store(dx + i, dv * f.scale + (d * tilt + shift));
+    for (int64_t i = 0; i < n; i += block_length) {
+      const int64_t length = least(block_length, n - i);
+      if constexpr (std::is_same_v<T, A>) {
+        for (int64_t k = i; k < i + length; ++k) dx[k] = dx[k] * f.scale + ((x[k] - f.center) * tilt + shift);
+      } else {
+        alignas(64) A v[block_length];
+        for (int64_t k = 0; k < length; ++k) v[k] = (load(x + i + k) - f.center) * f.scale + f.shift;
+        differentiate<act>(v, slope, length);
+        for (int64_t k = 0; k < length; ++k)
+          store(dx + i + k, load(g + i + k) * v[k] * f.scale + ((load(x + i + k) - f.center) * tilt + shift));
+      }
     }
   }
 }
@@ -198,6 +216,14 @@ struct Rows {
   }
   int64_t first(const GroupNormAct& a, int64_t chunk) const { return least(a.S, chunk * positions) * a.C; }
 };
+
+// call(k, i, length) for the values [k, k + length) of n, which are the lanes from i on; length ≤ block_length
+template <class Call>
+inline void in_blocks(int64_t n, int64_t width, Call call) {
+  for (int64_t r = 0; r < n; r += width)
+    for (int64_t i = 0; i < width && r + i < n; i += block_length)
+      call(r + i, i, least(least(block_length, width - i), n - r - i));
+}
 
 template <class T>
 void moments_last(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t end) {
@@ -269,11 +295,13 @@ void apply_last(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t end)
     const int64_t first = rows.first(a, chunk), n = rows.first(a, chunk + 1) - first;
     const T* __restrict x = static_cast<const T*>(a.x) + unit * a.S * a.C + first;
     T* __restrict y = static_cast<T*>(a.out) + unit * a.S * a.C + first;
-    for (int64_t r = 0; r < n; r += width) {
-      const int64_t length = least(width, n - r);
-      for (int64_t i = 0; i < length; ++i)
-        store(y + r + i, value<act>((load(x + r + i) - center[i]) * scale[i] + shift[i], slope));
-    }
+    in_blocks(n, width, [&](int64_t k, int64_t i, int64_t length) {
+      const T* __restrict xs = x + k;
+      alignas(64) A v[block_length];
+      for (int64_t j = 0; j < length; ++j) v[j] = (load(xs + j) - center[i + j]) * scale[i + j] + shift[i + j];
+      activate<act>(v, slope, length);
+      for (int64_t j = 0; j < length; ++j) store(y + k + j, v[j]);
+    });
   }
 }
 
@@ -293,16 +321,20 @@ void grad_sums_last(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t 
     const T* __restrict g = static_cast<const T*>(a.g) + unit * a.S * a.C + first;
     T* __restrict dx = static_cast<T*>(a.out) + unit * a.S * a.C + first;
     for (int64_t i = 0; i < width; ++i) sum[i] = product[i] = 0;
-    for (int64_t r = 0; r < n; r += width) {
-      const int64_t length = least(width, n - r);
-      for (int64_t i = 0; i < length; ++i) {
-        const A d = load(x + r + i) - center[i];
-        const A dv = load(g + r + i) * derivative<act>(d * scale[i] + shift[i], slope);
-        if constexpr (std::is_same_v<T, A>) dx[r + i] = dv;
-        sum[i] += dv;
-        product[i] += dv * d;
+    in_blocks(n, width, [&](int64_t k, int64_t i, int64_t length) {
+      alignas(64) A v[block_length], d[block_length];
+      for (int64_t j = 0; j < length; ++j) {
+        d[j] = load(x + k + j) - center[i + j];
+        v[j] = d[j] * scale[i + j] + shift[i + j];
       }
-    }
+      differentiate<act>(v, slope, length);
+      for (int64_t j = 0; j < length; ++j) {
+        const A dv = v[j] * load(g + k + j);
+        if constexpr (std::is_same_v<T, A>) dx[k + j] = dv;
+        sum[i + j] += dv;
+        product[i + j] += dv * d[j];
+      }
+    });
     double* partial = a.partial + (unit * a.chunks + chunk) * a.partials;
     for (int64_t c = 0; c < a.C; ++c) {
       double s = 0, p = 0;
@@ -327,18 +359,20 @@ void grad_apply_last(const GroupNormAct& a, int64_t unit, int64_t begin, int64_t
     const T* __restrict x = static_cast<const T*>(a.x) + unit * a.S * a.C + first;
     const T* __restrict g = static_cast<const T*>(a.g) + unit * a.S * a.C + first;
     T* __restrict dx = static_cast<T*>(a.out) + unit * a.S * a.C + first;
-    for (int64_t r = 0; r < n; r += width) {
-      const int64_t length = least(width, n - r);
-      for (int64_t i = 0; i < length; ++i) {
-        const A d = load(x + r + i) - center[i];
-        A dv;
-        if constexpr (std::is_same_v<T, A>)
-          dv = dx[r + i];
-        else
-          dv = load(g + r + i) * derivative<act>(d * scale[i] + shift[i], slope);
-        store(dx + r + i, dv * scale[i] + (d * tilt[i] + base[i]));
+    in_blocks(n, width, [&](int64_t k, int64_t i, int64_t length) {
+      if constexpr (std::is_same_v<T, A>) {
+        for (int64_t j = 0; j < length; ++j)
+          dx[k + j] = dx[k + j] * scale[i + j] + ((x[k + j] - center[i + j]) * tilt[i + j] + base[i + j]);
+      } else {
+        alignas(64) A v[block_length];
+        for (int64_t j = 0; j < length; ++j) v[j] = (load(x + k + j) - center[i + j]) * scale[i + j] + shift[i + j];
+        differentiate<act>(v, slope, length);
+        for (int64_t j = 0; j < length; ++j) {
+          const A d = load(x + k + j) - center[i + j];
+          store(dx + k + j, load(g + k + j) * v[j] * scale[i + j] + (d * tilt[i + j] + base[i + j]));
+        }
       }
-    }
+    });
   }
 }
 

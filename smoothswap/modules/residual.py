@@ -14,7 +14,7 @@ from smoothswap.modules.initialisation import conv1x1, conv3x3
 
 def join(x: torch.Tensor, h: torch.Tensor, rescale: bool) -> torch.Tensor:
     """X + h, divided by √2 with `rescale` so that the variance of two independent paths stays that of one."""
-    return (x + h) * math.sqrt(0.5) if rescale else x + h
+    return (x + h).mul_(math.sqrt(0.5)) if rescale else x + h  # in place: the sum is not needed again
 
 
 class ResidualBlock(nn.Module):

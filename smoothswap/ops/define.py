@@ -34,10 +34,10 @@ def define(
     torch.library.define(op, schema)
     torch.library.impl(op, "default", run)
     torch.library.register_fake(op, fake)
-    _LIBRARY.impl(name, _autograd(name, setup, backward), "Autograd", with_keyset=True)
+    _LIBRARY.impl(name, _autograd(name, setup, backward), "Autograd", with_keyset=True)  # type: ignore[no-untyped-call]
 
 
-_LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")
+_LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def _autograd(name: str, setup: Callable[..., None], backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def _autograd(name: str, setup: Callable[..., None], backward: Callable[..., Any
     def run(keyset: Any, *arguments: Any) -> Any:
         if torch.is_grad_enabled() and torch._C._any_requires_grad(*arguments):
             # The dispatcher leaves out trailing arguments that equal their defaults.
-            return Differentiated.apply(*arguments, *defaults[len(arguments) :], keyset)
+            return Differentiated.apply(*arguments, *defaults[len(arguments) :], keyset)  # type: ignore[no-untyped-call]
         return below(keyset, arguments)
 
     return run

@@ -262,7 +262,7 @@ def _backward_grad(ctx: Any, a: Tensor, c: Tensor, e: Tensor) -> tuple[Tensor | 
         return k.mean(dim=(2, 3), keepdim=True)
 
     def project(k: Tensor) -> Tensor:
-        return k - mean(k) - xh * mean(k * xh)
+        return k - mean(k) - xh * mean(k * xh)  # type: ignore[no-any-return]
 
     slope, bend = _slopes(ACTIVATIONS[act], gamma * xh + beta, alpha)
     dv = g_ * slope

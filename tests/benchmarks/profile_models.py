@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -165,7 +166,7 @@ def main() -> None:
                 print(f"{title}: peak {after / 1024:.0f} MiB, {(after - before) / 1024:.0f} MiB above the weights")
                 continue
             for part in asked.part:
-                call = lambda part=part: PARTS[part](players)  # noqa: E731
+                call = partial(PARTS[part], players)
                 if asked.ops:
                     print(f"\n{title}: {part}\n{table(call, asked.rows)}", flush=True)
                 else:

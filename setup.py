@@ -62,7 +62,13 @@ class Native(build_ext):
             configure = [find("cmake"), "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
             configure += [f"-DCMAKE_MAKE_PROGRAM={find('ninja')}", f"-DPython_EXECUTABLE={sys.executable}"]
             configure += ["-DSMOOTHSWAP_CUDA=OFF"] if os.environ.get("SMOOTHSWAP_CUDA") == "0" else []
-            subprocess.run(configure, check=True)
+            try:
+                subprocess.run(configure, check=True)
+            except subprocess.CalledProcessError:
+                if os.environ.get("SMOOTHSWAP_CUDA") in ("0", "1"):
+                    raise
+                # An nvcc that does not fit this compiler must not cost the other kernels.
+                subprocess.run([*configure, "--fresh", "-DSMOOTHSWAP_CUDA=OFF"], check=True)
             subprocess.run([find("cmake"), "--build", build], check=True)
             self.compile_cuda(Path(build))
             for library in Path(build).glob("*.so"):

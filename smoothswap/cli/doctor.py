@@ -76,10 +76,11 @@ def _version(distribution: str) -> str:
 
 
 def _native() -> Iterator[tuple[str, str]]:
-    from smoothswap.ops import native
+    from smoothswap.ops import native, native_cuda
 
     missing = native.missing()
     yield "library", missing or str(native.LIBRARY)
+    yield "CUDA library", native_cuda.build() or native_cuda.missing() or "built"
     if importlib.util.find_spec("smoothswap._build") is None:
         return
     facts = importlib.import_module("smoothswap._build")

@@ -1,6 +1,6 @@
 """modulated_conv2d and scaled_conv2d on a GPU: PyTorch's convolution between two fused passes (csrc/cuda/modulate.cu).
 
-The first multiplies the styles onto x, the second applies demodulation, noise, bias, activation, gain and clamp, in place.
+The first multiplies the styles onto x, the second applies demodulation, noise, bias, activation, gain and clamp.
 """
 
 from __future__ import annotations

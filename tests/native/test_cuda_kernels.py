@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smoothswap.ops import bias_act, setup_filter, upfirdn2d, use
+from smoothswap.ops import bias_act, modulated_conv2d, native_cuda, setup_filter, upfirdn2d, use
 from smoothswap.ops.bias_act import ACTIVATIONS
 from smoothswap.ops.layout import memory_format
 from smoothswap.ops.upfirdn2d import output_size
@@ -95,3 +96,71 @@ def test_bias_act_and_its_gradient(shape, dtype, layout, act, options, biased, s
     with use("reference"):
         (expected,) = torch.autograd.grad(bias_act(leaf, b, act=act, **options), leaf, g)
     torch.testing.assert_close(dx, expected)
+
+
+@few
+@given(
+    st.sampled_from([(2, 8, 8, 16), (1, 3, 5, 7), (2, 16, 1, 3)]),
+    dtypes,
+    layouts,
+    st.sampled_from([{}, {"up": 2, "resample_filter": setup_filter([1, 3, 3, 1])}]),
+    st.sampled_from([(), (1,), (1, 1), (2, 1), (4, 1, 1)]),
+    st.booleans(),
+)
+def test_modulated_conv2d_around_the_convolution(shape, dtype, layout, options, noisy, demodulate):
+    x = torch.randn(shape).to(dtype).contiguous(memory_format=layout)
+    weight, styles = torch.randn(4, shape[1], 3, 3).to(dtype), torch.randn(shape[:2]).to(dtype)
+    up = options.get("up", 1)
+    full = (shape[0], 4, shape[2] * up, shape[3] * up)
+    noise = torch.randn([n if i < 4 - len(noisy) else 1 for i, n in enumerate(full)][-max(len(noisy), 2) :]).to(dtype)
+    more = {"padding": 1, "act": "lrelu", "clamp": 1.5, "demodulate": demodulate} | options
+    mine = modulated_conv2d(x, weight, styles, noise, bias=styles[0, :1].expand(4), **more)
+    with use("reference"):
+        doubles = (t.double() for t in (x, weight, styles, noise))
+        exact = modulated_conv2d(*doubles, bias=styles[0, :1].double().expand(4), **more)
+    # The product with the styles, the convolution and the FIR are rounded too; their size is not the result's.
+    size = 4 * float(styles.abs().max() * x.abs().max()) * shape[1] ** 0.5 * (1 if demodulate else 3)
+    assert mine.dtype == dtype
+    assert ((mine.double() - exact).abs() <= 8 * ROUNDING[dtype] * max(size, 1.0)).all()
+
+
+def _guarded(like: torch.Tensor, shift: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A tensor like another in the midst of NaN, `shift` values off a multiple of 16 bytes; and all of its memory."""
+    whole = torch.full([like.numel() + 128 + shift], torch.nan, dtype=like.dtype)
+    skip = -whole.data_ptr() % 16 // whole.element_size() + 64 + shift
+    return whole[skip : skip + like.numel()].as_strided(like.shape, like.stride()), whole
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 8, 8, 16), (1, 3, 5, 7)])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_nothing_outside_a_tensor_is_read_or_written(layout, shape, dtype, shift):
+    x, _ = _guarded(torch.randn(shape).contiguous(memory_format=layout).to(dtype), shift)
+    x.copy_(torch.randn(shape))
+    ops, nhwc = native_cuda.ops(), layout == torch.channels_last
+    f, fours = setup_filter([1, 3, 3, 1]), [0.125, 0.375, 0.375, 0.125] * 2
+    runs = [(x.shape[2:], lambda y: ops.modulate(x, y, None, None, None, 0.2, 1.0, -1.0, nhwc))]
+    runs.append((x.shape[2:], lambda y: ops.bias_act(x, y, None, 1, x.numel(), 0, 0.2, 1.0, -1.0)))
+    runs.append((x.shape[2:], lambda y: ops.bias_act_grad(x, x, y, True, 0, 0.2, 1.0, -1.0)))
+    for up, down, pads in ((1, 1, [2, 1, 2, 1]), (2, 1, [2, 1, 2, 1]), (1, 2, [1, 1, 1, 1])):
+        size = [(n * up + pads[0] + pads[1] - 4) // down + 1 for n in x.shape[2:]]
+        for taps in ([], fours):
+            arguments = (f, taps, [up] * 2, [down] * 2, pads, False, 1.0, nhwc)
+            runs.append((size, lambda y, a=arguments: ops.upfirdn2d(x, y, *a)))
+    for size, run in runs:
+        y, whole = _guarded(torch.empty(*shape[:2], *size, dtype=dtype).contiguous(memory_format=layout), shift)
+        run(y)
+        assert torch.isfinite(y).all()
+        assert int(torch.isnan(whole).sum()) == whole.numel() - y.numel()
+
+
+def test_offsets_beyond_2_to_31():
+    """Memory that is never written costs nothing: only the pixels that are asked for are touched."""
+    height, width = 2**15 + 8, 2**16
+    x = torch.from_numpy(np.zeros((1, 1, height, width), dtype=np.float16))
+    assert x.numel() > 2**31
+    x[0, 0, height - 8, width - 256] = 3
+    y = upfirdn2d(x, None, down=256)
+    assert float(y[0, 0, -1, -1]) == 3
+    assert float(y.sum()) == 3

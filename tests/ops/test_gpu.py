@@ -1,4 +1,4 @@
-"""The ops on a CUDA device, on every backend there, against fp64 on the CPU: precisions, formats, sizes, streams, graphs.
+"""The ops on a CUDA device, on every backend there, against fp64: precisions, formats, sizes, streams, graphs.
 
 `pytest -m sanitize` runs a small part, each kernel once, for compute-sanitizer.
 """

@@ -1,6 +1,6 @@
-// Vectors of the instruction set that the file is compiled for, through GCC's vector extensions, which Clang shares: the
-// same source gives SSE2 or NEON, AVX2 and AVX-512. Tensors of 16 bits are widened to fp32 by their loads and rounded by
-// their stores, as in numbers.h.
+// Vectors of the instruction set that the file is compiled for, through GCC's vector extensions, which Clang shares:
+// the same source gives SSE2 or NEON, AVX2 and AVX-512. Tensors of 16 bits are widened to fp32 by their loads and
+// rounded by their stores, as in numbers.h.
 #pragma once
 
 #include <utility>

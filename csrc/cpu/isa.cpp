@@ -16,4 +16,6 @@ std::string isa() { return isa_names[int(best_isa())]; }
 }  // namespace smoothswap
 
 STABLE_TORCH_LIBRARY_FRAGMENT(smoothswap_native, m) { m.def("isa() -> str"); }
-STABLE_TORCH_LIBRARY_IMPL(smoothswap_native, CompositeExplicitAutograd, m) { m.impl("isa", TORCH_BOX(&smoothswap::isa)); }
+STABLE_TORCH_LIBRARY_IMPL(smoothswap_native, CompositeExplicitAutograd, m) {
+  m.impl("isa", TORCH_BOX(&smoothswap::isa));
+}

@@ -5,8 +5,8 @@
 // reads Kh·Kw values, most of them stuffed zeros when it upsamples. Here (polyphase): outputs whose distance is
 // P = up / gcd(up, down) use the same taps, n = Kh / up of them, on inputs that lie S = down / gcd apart.
 //
-// A separable filter costs Kh + Kw, see upfirdn2d_separable.h. Others are here: plane by plane, or in channels_last pixel
-// by pixel of the result.
+// A separable filter costs Kh + Kw, see upfirdn2d_separable.h. Others are here: plane by plane, or in channels_last
+// pixel by pixel of the result.
 
 #include "upfirdn2d_kernel.h"
 

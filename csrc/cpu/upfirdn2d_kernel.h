@@ -27,9 +27,9 @@ struct Upfirdn {
 
 constexpr int rows_at_once = 4;  // rows of y that are made together, from rows of x that they share
 
-// Units of work, any range of which may be computed alone: groups of rows of the result [planes · ⌈h.out / rows_at_once⌉],
-// where the planes of all channels are one in channels_last; for a filter that is not separable whole planes
-// [batch · channels] if contiguous, rows [batch · h.out] if channels_last.
+// Units of work, any range of which may be computed alone: groups of rows of the result [planes · ⌈h.out /
+// rows_at_once⌉], where the planes of all channels are one in channels_last; for a filter that is not separable whole
+// planes [batch · channels] if contiguous, rows [batch · h.out] if channels_last.
 inline int64_t units(const Upfirdn& a) {
   const int64_t planes = a.batch * (a.channels_last ? 1 : a.channels);
   if (a.fh != nullptr) return planes * ((a.h.out + rows_at_once - 1) / rows_at_once);

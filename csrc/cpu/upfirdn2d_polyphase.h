@@ -1,5 +1,5 @@
-// Polyphase form of one axis of upfirdn2d: outputs whose distance is P = up / gcd(up, down) use the same taps, on inputs
-// that lie S = down / gcd apart, and meet none of the zeros between the pixels.
+// Polyphase form of one axis of upfirdn2d: outputs whose distance is P = up / gcd(up, down) use the same taps, on
+// inputs that lie S = down / gcd apart, and meet none of the zeros between the pixels.
 #pragma once
 
 #include <algorithm>

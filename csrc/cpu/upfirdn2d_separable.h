@@ -1,7 +1,8 @@
-// upfirdn2d with a separable filter, row by row of the result. A row of y needs Kv = Kh / up rows of x: they are combined
-// vertically, straight from x, into a line t in L1 with zeros where x ends; the line is then filtered horizontally into y.
-// No row of t serves two rows of y, so the rows can be shared among threads in any way; what Kv rows of x cost again is
-// read from L1 or L2. Memory sees x once and y once.
+// upfirdn2d with a separable filter, row by row of the result. A row of y needs Kv = Kh / up rows of x: they are
+// combined vertically, straight from x, into a line t in L1 with zeros where x ends; the line is then filtered
+// horizontally into y. With two or four taps a phase four rows of y are made at once and load the rows of x that they
+// share but once; other numbers of taps read x from L1 or L2 again. Memory sees x once and y once, and threads can
+// share the groups of rows in any way: no line serves two groups.
 //
 // One layout is the other with C = 1: t [columns, C] holds C neighbouring channels of each pixel in channels_last, and
 // one value in contiguous planes, where strides of two are done by shuffles.
@@ -136,8 +137,8 @@ inline void every_second(const Wide<T>* t, const Wide<T>* taps, int64_t n, T* __
   }
 }
 
-// out[2k] = Σ_q even.taps[q] · t0[k + q], out[2k + 1] = Σ_q odd.taps[q] · t1[k + q], up to out[size − 1]. t0, t1 may be read
-// for two vectors past their ends.
+// out[2k] = Σ_q even.taps[q] · t0[k + q], out[2k + 1] = Σ_q odd.taps[q] · t1[k + q], up to out[size − 1]. t0, t1 may be
+// read for two vectors past their ends.
 template <int N, class T>
 inline void two_phases(const Wide<T>* t0, const Wide<T>* t1, const Phase<Wide<T>>& even, const Phase<Wide<T>>& odd,
                        T* __restrict out, int64_t size) {
@@ -195,8 +196,8 @@ inline void any_phases(const Wide<T>* t, const Polyphase<Wide<T>>& h, T* __restr
   }
 }
 
-// Shapes of the vertical step that have a kernel for several rows at once: factors P / S, N taps a phase, and P = 2 phases
-// that begin at the same input (D = 0) or one apart (D = 1).
+// Shapes of the vertical step that have a kernel for several rows at once: factors P / S, N taps a phase, and P = 2
+// phases that begin at the same input (D = 0) or one apart (D = 1).
 template <int P_, int S_, int N_, int D_>
 struct Shape {
   static constexpr int P = P_, S = S_, N = N_, D = D_;
@@ -205,9 +206,9 @@ struct Shape {
   static constexpr int step = rows_at_once / P * S;  // from one group to the next
 };
 
-// t[r][k] = Σ_q taps[r % P][q] · rows[first(r) + q][k], r < rows_at_once, k < size: rows [window] of x are loaded once for all
-// r. Lines t lie `stride` apart; rows may be read and lines written up to `room`. What lies `ahead` is fetched meanwhile:
-// in planes the rows of the next group, which the processor by itself fetches too late.
+// t[r][k] = Σ_q taps[r % P][q] · rows[first(r) + q][k], r < rows_at_once, k < size: rows [window] of x are loaded once
+// for all r. Lines t lie `stride` apart; rows may be read and lines written up to `room`. What lies `ahead` is fetched
+// meanwhile: in planes the rows of the next group, which the processor by itself fetches too late.
 template <class Shape, class T>
 inline void combine_group(const T* const* rows, const Wide<T>* const* taps, Wide<T>* __restrict t, int64_t stride,
                           int64_t size, int64_t room, int64_t ahead) {
@@ -252,8 +253,8 @@ template <class T>
 class SeparableRows {
   using A = Wide<T>;
   static constexpr int R = rows_at_once;
-  // Outputs [j, j + size) of a row and the columns of t that they need, [lo, hi), of which those from `fresh` on are not
-  // in the block before, and x has [begin, end) of these.
+  // Outputs [j, j + size) of a row and the columns of t that they need, [lo, hi), of which those from `fresh` on are
+  // not in the block before, and x has [begin, end) of these.
   struct Block {
     int64_t j, size, lo, fresh, hi, begin, end;
   };
@@ -264,8 +265,8 @@ class SeparableRows {
     std::vector<A> taps;
   };
   const Upfirdn& a;
-  const Polyphase<A> v, h;
-  const int64_t C, width;  // values of a pixel, of a row of x
+  const Polyphase<A> v, h;  // of the vertical and the horizontal axis
+  const int64_t C, width;   // values of a pixel, of a row of x
   const int64_t taps;      // of every horizontal phase, 0 where they differ
   std::vector<Block> blocks;
   std::vector<A> memory;

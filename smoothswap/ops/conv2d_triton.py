@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from smoothswap.ops import backend
 from smoothswap.ops.layout import arithmetic, memory_format
 from smoothswap.ops.triton_runtime import device_objection, far, interpreted, on_device, power_of_two
 
@@ -17,6 +18,9 @@ def objection(x: Tensor | None) -> str | None:
         return reason
     if x is not None and x.dtype == torch.float64 and not interpreted():
         return "the triton kernel has no fp64: tensor cores are what it is for"
+    if x is not None and x.dtype == torch.float32 and precision(x) == "ieee" and not interpreted():
+        if backend.asked_for() != "triton":
+            return "fp32 without TF32 has no tensor cores: PyTorch's convolution is quicker; ask for triton by name"
     return None
 
 

@@ -16,11 +16,12 @@ def objection(x: Tensor | None) -> str | None:
     """Why the kernels cannot take x, or None."""
     if reason := device_objection(x):
         return reason
-    if x is not None and x.dtype == torch.float64 and not interpreted():
+    if x is None or interpreted():
+        return None
+    if x.dtype == torch.float64:
         return "the triton kernel has no fp64: tensor cores are what it is for"
-    if x is not None and x.dtype == torch.float32 and precision(x) == "ieee" and not interpreted():
-        if backend.asked_for() != "triton":
-            return "fp32 without TF32 has no tensor cores: PyTorch's convolution is quicker; ask for triton by name"
+    if x.dtype == torch.float32 and precision(x) == "ieee" and backend.asked_for() != "triton":
+        return "fp32 without TF32 uses no tensor cores, and is left to PyTorch unless triton is asked for by name"
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from smoothswap.ops import backend
 from smoothswap.ops.layout import arithmetic, memory_format
 from smoothswap.ops.triton_runtime import device_objection, far, interpreted, on_device, power_of_two
 
@@ -15,8 +16,12 @@ def objection(x: Tensor | None) -> str | None:
     """Why the kernels cannot take x, or None."""
     if reason := device_objection(x):
         return reason
-    if x is not None and x.dtype == torch.float64 and not interpreted():
+    if x is None or interpreted():
+        return None
+    if x.dtype == torch.float64:
         return "the triton kernel has no fp64: tensor cores are what it is for"
+    if x.dtype == torch.float32 and precision(x) == "ieee" and backend.asked_for() != "triton":
+        return "fp32 without TF32 uses no tensor cores, and is left to PyTorch unless triton is asked for by name"
     return None
 
 

@@ -168,7 +168,7 @@ def run_head(
     """The arguments of modulated_conv2d_head."""
     layout = memory_format(y)
     g, y = g.contiguous(memory_format=layout), y.contiguous(memory_format=layout)
-    N, O, H, W = y.shape  # noqa: E741
+    N, O, H, W = y.shape
     rows = max(1, 4096 // max(1, W))  # of a part whose sums are kept apart, so that threads do not change them
     sums = y.new_zeros([2, N, -(-H // rows), O])
     h = torch.empty_like(y, memory_format=layout)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.ops import backend
-from smoothswap.ops.bias_act import grad_reference
+from smoothswap.ops.bias_act_grad import grad_reference
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import memory_format
 
@@ -79,7 +79,7 @@ def _run(
 def _fake(
     g: Tensor, y: Tensor, noise: Tensor | None, d: Tensor | None, act: str, alpha: float, gain: float, clamp: float
 ) -> Results:
-    N, O, H, W = y.shape  # noqa: E741
+    N, O, H, W = y.shape
     return (
         torch.empty_like(y, memory_format=memory_format(y)),
         y.new_empty([N, O]),

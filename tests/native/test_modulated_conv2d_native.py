@@ -51,7 +51,7 @@ def result(x, weight, before, after, noise, bias, padding) -> Tensor:
     return cpu._winograd(y, x, weight, before, after, padding, False, False, noise.expand(out), bias, (0.3, 2.0, -1.0))
 
 
-def inputs(N: int, I: int, O: int, H: int, W: int, layout: str = "nchw", dtype: torch.dtype = torch.float32):  # noqa: E741
+def inputs(N: int, I: int, O: int, H: int, W: int, layout: str = "nchw", dtype: torch.dtype = torch.float32):
     x = torch.randn(N, I, H, W, dtype=dtype).contiguous(memory_format=LAYOUTS[layout])
     return x, torch.randn(O, I, 3, 3, dtype=dtype), torch.randn(N, I), torch.randn(N, O)
 
@@ -88,7 +88,7 @@ def test_padding_and_noise_of_any_shape(padding):
 )
 @settings(max_examples=25, deadline=None)
 def test_any_shape(sizes, padding, layout, demodulate, flip_weight):
-    N, I, O, H, W = sizes  # noqa: E741
+    N, I, O, H, W = sizes
     if H + padding[2] + padding[3] < 3 or W + padding[0] + padding[1] < 3:
         return
     x, weight, styles, _ = inputs(N, I, O, H, W, layout)
@@ -156,7 +156,7 @@ def test_gradients_agree_with_the_reference(up, layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_gradient_in_front_of_the_convolution(layout):
-    for (N, O, H, W), gain in (((2, 19, 7, 33), -1.5), ((1, 40, 70, 64), 2.0), ((3, 5, 1, 1), 1.0)):  # noqa: E741
+    for (N, O, H, W), gain in (((2, 19, 7, 33), -1.5), ((1, 40, 70, 64), 2.0), ((3, 5, 1, 1), 1.0)):
         g, y = (torch.randn(N, O, H, W).contiguous(memory_format=LAYOUTS[layout]) for _ in range(2))
         for noise in (None, torch.randn(H, W), torch.randn(N, 1, 1, 1), torch.randn(N, 1, H, 2 * W)[..., ::2]):
             for d in (None, torch.randn(N, O)):

@@ -66,6 +66,37 @@ void epilogue(const Tensor u, std::optional<Tensor> scale, std::optional<Tensor>
                               [&](int64_t begin, int64_t end) { kernel(a, begin, end); });
 }
 
+// g, y, dh [N, O, H, W] in one layout; noise and total [N, 1, H, W], total contiguous, zeros; d [N, O]; sums
+// [2, N, parts, O], zeros, over `rows` rows each. All fp32.
+void head(const Tensor g, const Tensor y, std::optional<Tensor> noise, std::optional<Tensor> d, Tensor dh, Tensor sums,
+          Tensor total, int64_t rows, double slope, double gain, double clamp, bool channels_last) {
+  GradientHead a{};
+  a.g = static_cast<const float*>(g.const_data_ptr());
+  a.y = static_cast<const float*>(y.const_data_ptr());
+  a.noise = values(noise);
+  if (noise) {
+    a.noise_n = noise->stride(0);
+    a.noise_h = noise->stride(2);
+    a.noise_w = noise->stride(3);
+  }
+  a.d = values(d);
+  a.dh = static_cast<float*>(dh.mutable_data_ptr());
+  a.sums = static_cast<float*>(sums.mutable_data_ptr());
+  a.total = static_cast<float*>(total.mutable_data_ptr());
+  a.N = y.size(0);
+  a.O = y.size(1);
+  a.H = y.size(2);
+  a.W = y.size(3);
+  a.rows = rows;
+  a.slope = slope;
+  a.gain = gain;
+  a.clamp = clamp;
+  a.channels_last = channels_last;
+  prefer_huge_pages(a.dh, size_t(dh.numel()) * 4);
+  const auto kernel = SMOOTHSWAP_BEST(gradient_head);
+  torch::stable::parallel_for(0, a.N * a.parts(), 1, [&](int64_t begin, int64_t end) { kernel(a, begin, end); });
+}
+
 // y [N, O, H', W'] ← x [N, I, H, W], both contiguous or both channels_last; weight [O, I, 3, 3], or [I, O, 3, 3] where
 // exchanged, contiguous; before [N, I], after [N, O], bias [O]: fp32, contiguous; noise [N, O, H', W'], any strides; space:
 // for the transformed weights, `winograd_space` values and 16 more, fp32.
@@ -131,6 +162,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(smoothswap_native, m) {
       "winograd(Tensor x, Tensor weight, Tensor? before, Tensor? after, Tensor? noise, Tensor? bias, Tensor(a!) y, "
       "Tensor(b!) space, int top, int left, bool exchanged, bool reversed, float slope, float gain, float clamp, "
       "bool channels_last) -> ()");
+  m.def(
+      "modulated_conv2d_head(Tensor g, Tensor y, Tensor? noise, Tensor? d, Tensor(a!) dh, Tensor(b!) sums, "
+      "Tensor(c!) total, int rows, float slope, float gain, float clamp, bool channels_last) -> ()");
   m.def("winograd_space(int I, int O) -> int");
   m.def("scale_channels(Tensor x, Tensor scale, Tensor(a!) y, bool channels_last) -> ()");
   m.def(
@@ -140,6 +174,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(smoothswap_native, m) {
 STABLE_TORCH_LIBRARY_IMPL(smoothswap_native, CPU, m) {
   m.impl("winograd", TORCH_BOX(&smoothswap::winograd));
   m.impl("scale_channels", TORCH_BOX(&smoothswap::scale_channels));
+  m.impl("modulated_conv2d_head", TORCH_BOX(&smoothswap::head));
   m.impl("epilogue", TORCH_BOX(&smoothswap::epilogue));
 }
 STABLE_TORCH_LIBRARY_IMPL(smoothswap_native, CompositeExplicitAutograd, m) {

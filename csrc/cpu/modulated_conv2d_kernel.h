@@ -31,6 +31,25 @@ struct Epilogue {
   bool channels_last;
 };
 
+// dh = d · h, h = g · gain · φ' · [|y| < clamp], φ' from the sign of y; and sums of h and of g · y · [|y| < clamp] − h · noise.
+struct GradientHead {
+  const float* g;      // [N, O, H, W] in memory, or [N, H, W, O] where channels_last
+  const float* y;      // likewise
+  const float* noise;  // at n·noise_n + i·noise_h + j·noise_w, or null
+  int64_t noise_n, noise_h, noise_w;
+  const float* d;  // [N, O] or null
+  float* dh;       // like g
+  float* sums;     // [2, N, parts, O]: both sums over `rows` rows of pixels
+  float* total;    // [N, H, W]: h summed over the channels; zeros at first
+  int64_t N, O, H, W, rows;
+  double slope, gain, clamp;  // clamp < 0: none
+  bool channels_last;
+
+  int64_t parts() const { return (H + rows - 1) / rows; }
+};
+
+// Parts [begin, end) of N · parts.
+SMOOTHSWAP_FOR_EVERY_ISA(void gradient_head(const GradientHead& a, int64_t begin, int64_t end))
 // Planes [begin, end) of N · C, or pixels of N · pixels where channels_last.
 SMOOTHSWAP_FOR_EVERY_ISA(void scale_channels(const ScaleChannels& a, int64_t begin, int64_t end))
 // Rows [begin, end) of N · C · H, or of N · H where channels_last.

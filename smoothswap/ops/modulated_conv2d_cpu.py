@@ -31,8 +31,9 @@ def winograd_serves(x: Tensor, weight: Tensor, height: int, width: int) -> bool:
     """Whether Winograd's algorithm is the quicker way to a result of height × width.
 
     Measured on two cores with AVX-512, both layouts, against the general way: from 64 tiles on mostly 1.3 to 2.7 times
-    as quick with 16 to 256 channels, 1.1 to 1.8 times with 512; with 128 and more channels slower (0.4 to 1.0) at 4 and 16 tiles, which do not repay the
-    transform of the weights. Fewer than 8 channels fill no vector, and oneDNN is more exact there.
+    as quick with 16 to 256 channels, 1.1 to 1.8 times with 512; with 128 and more channels slower (0.4 to 1.0) at 4 and
+    16 tiles, which do not repay the transform of the weights. Fewer than 8 channels fill no vector, and oneDNN is more
+    exact there.
 
     Args:
         x: [N, I, H, W].
@@ -161,5 +162,35 @@ def _general(
     return y
 
 
+def run_head(
+    g: Tensor, y: Tensor, noise: Tensor | None, d: Tensor | None, act: str, alpha: float, gain: float, clamp: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The arguments of modulated_conv2d_head."""
+    layout = memory_format(y)
+    g, y = g.contiguous(memory_format=layout), y.contiguous(memory_format=layout)
+    N, O, H, W = y.shape
+    rows = max(1, 4096 // max(1, W))  # of a part whose sums are kept apart, so that threads do not change them
+    sums = y.new_zeros([2, N, -(-H // rows), O])
+    h = torch.empty_like(y, memory_format=layout)
+    total = y.new_zeros([N, 1, H, W])
+    noise = None if noise is None else noise.expand(total.shape)
+    slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}[act]
+    if y.numel() > 0:
+        d = None if d is None else d.contiguous()
+        torch.ops.smoothswap_native.modulated_conv2d_head(
+            g, y, noise, d, h, sums, total, rows, slope, gain, clamp, layout == torch.channels_last
+        )
+    return h, sums[0].sum(1), sums[1].sum(1), total
+
+
+def _head_objection(*tensors: Tensor | None) -> str | None:
+    if tensors and tensors[0] is not None and tensors[0].dtype != torch.float32:
+        return f"the cpu kernel takes float32, not {tensors[0].dtype}"
+    return None
+
+
+backend.attach(
+    "modulated_conv2d_head", "cpu", run_head, _head_objection, "fp32, in which 16-bit gradients are computed"
+)
 backend.attach("modulated_conv2d", "cpu", run)
 backend.attach("scaled_conv2d", "cpu", run_scaled)

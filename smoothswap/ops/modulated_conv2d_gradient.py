@@ -21,6 +21,7 @@ from torch import Tensor
 
 from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic
+from smoothswap.ops.modulated_conv2d_head import modulated_conv2d_head, serves
 from smoothswap.ops.resampled_conv import plan
 from smoothswap.ops.scaled_conv2d import adjoint_padding, kernel_gradient, scaled, scaled_conv2d
 
@@ -54,25 +55,32 @@ def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         y = y.to(work)
     want_weight = ctx.needs_input_grad[1] and weight_gradients_wanted()
 
-    if ctx.plain:
-        h = g if gain == 1 else g * gain
-    else:
-        h = torch.ops.smoothswap.bias_act_grad(g, y, True, act, alpha, gain, clamp)
     d = demodulation(w, s) if ctx.demodulate else None
-    gxs, gw = _convolution(ctx.convolution, x.to(work), h, weight.to(work), f, s, d, want_weight)
+    total = hsum = None
+    if serves(g, y, noise):
+        shared = None if noise is None else noise.to(work)
+        h, hsum, unit, hnoise = modulated_conv2d_head(g, y, shared, d, act, alpha, gain, clamp)
+        total = unit if bias is None else unit - hsum * bias.to(wide)
+        gxs, gw = _convolution(ctx.convolution, x.to(work), h, weight.to(work), f, s, None, want_weight)
+    else:
+        if ctx.plain:
+            hnoise = h = g if gain == 1 else g * gain
+        else:
+            hnoise = h = torch.ops.smoothswap.bias_act_grad(g, y, True, act, alpha, gain, clamp)
+        gxs, gw = _convolution(ctx.convolution, x.to(work), h, weight.to(work), f, s, d, want_weight)
     gx = gxs * s.to(work)[:, :, None, None]
     gs = (gxs * x.to(work)).sum([2, 3], dtype=wide)
     gw = None if gw is None else gw.to(wide)
     if d is not None:
-        q = -0.5 * d.square() * _unit(g, h, y, noise, bias, clamp, wide)
+        q = -0.5 * d.square() * (_unit(g, h, y, noise, bias, clamp, wide) if total is None else total)
         gs = gs + 2 * s * (q @ w.square().sum([2, 3]))
         if gw is not None:
             gw = gw + 2 * w * (q.T @ s.square())[:, :, None, None]
     gnoise = gbias = None
     if noise is not None and ctx.needs_input_grad[3]:
-        gnoise = h.sum_to_size(noise.shape).to(dtype)
+        gnoise = hnoise.sum_to_size(noise.shape).to(dtype)
     if bias is not None and ctx.needs_input_grad[10] and weight_gradients_wanted():
-        gbias = h.sum([0, 2, 3], dtype=wide).to(dtype)
+        gbias = (h.sum([0, 2, 3], dtype=wide) if hsum is None else hsum.sum(0)).to(dtype)
     return (
         gx.to(dtype),
         None if gw is None else gw.to(dtype),

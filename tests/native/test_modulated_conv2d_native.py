@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smoothswap.ops import modulated_conv2d, setup_filter, use
 from smoothswap.ops import modulated_conv2d_cpu as cpu
+from smoothswap.ops.modulated_conv2d_head import modulated_conv2d_head
 from smoothswap.ops.native import missing
 from smoothswap.ops.scaled_conv2d import adjoint_padding, scaled_conv2d
 
@@ -50,7 +51,7 @@ def result(x, weight, before, after, noise, bias, padding) -> Tensor:
     return cpu._winograd(y, x, weight, before, after, padding, False, False, noise.expand(out), bias, (0.3, 2.0, -1.0))
 
 
-def inputs(N: int, I: int, O: int, H: int, W: int, layout: str = "nchw", dtype: torch.dtype = torch.float32):  # noqa: E741
+def inputs(N: int, I: int, O: int, H: int, W: int, layout: str = "nchw", dtype: torch.dtype = torch.float32):
     x = torch.randn(N, I, H, W, dtype=dtype).contiguous(memory_format=LAYOUTS[layout])
     return x, torch.randn(O, I, 3, 3, dtype=dtype), torch.randn(N, I), torch.randn(N, O)
 
@@ -87,7 +88,7 @@ def test_padding_and_noise_of_any_shape(padding):
 )
 @settings(max_examples=25, deadline=None)
 def test_any_shape(sizes, padding, layout, demodulate, flip_weight):
-    N, I, O, H, W = sizes  # noqa: E741
+    N, I, O, H, W = sizes
     if H + padding[2] + padding[3] < 3 or W + padding[0] + padding[1] < 3:
         return
     x, weight, styles, _ = inputs(N, I, O, H, W, layout)
@@ -151,6 +152,21 @@ def test_gradients_agree_with_the_reference(up, layout):
     with use("reference"):
         for a, b in zip(ours, gradients(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * float(b.detach().abs().max()))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradient_in_front_of_the_convolution(layout):
+    for (N, O, H, W), gain in (((2, 19, 7, 33), -1.5), ((1, 40, 70, 64), 2.0), ((3, 5, 1, 1), 1.0)):
+        g, y = (torch.randn(N, O, H, W).contiguous(memory_format=LAYOUTS[layout]) for _ in range(2))
+        for noise in (None, torch.randn(H, W), torch.randn(N, 1, 1, 1), torch.randn(N, 1, H, 2 * W)[..., ::2]):
+            for d in (None, torch.randn(N, O)):
+                arguments = (g, y, noise, d, "lrelu", 0.3, gain, 0.9)
+                with use("cpu"):
+                    ours = modulated_conv2d_head(*arguments)
+                with use("reference"):
+                    wanted = modulated_conv2d_head(*(t.double() if isinstance(t, Tensor) else t for t in arguments))
+                for a, b in zip(ours, wanted, strict=True):
+                    torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-5 * (1 + float(b.abs().max())))
 
 
 def test_strided_and_transposed_inputs():

@@ -108,3 +108,16 @@ def test_compiles_whole(act):
     ours = torch.autograd.grad(compiled(*arguments).square().sum(), arguments)
     for a, b in zip(ours, torch.autograd.grad(op(*arguments).square().sum(), arguments), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_the_gradient_that_is_kept_equals_the_one_that_is_not():
+    arguments = inputs(size=(5, 6))
+    for noise in (arguments[3], torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)):
+        tensors = (*arguments[:3], noise, arguments[4])
+        y = modulated_conv2d(*tensors[:4], padding=1, bias=tensors[4], act="lrelu", gain=-1.2, clamp=0.8)
+        once = torch.autograd.grad(y.square().sum(), tensors, retain_graph=True)
+        kept = torch.autograd.grad(y.square().sum(), tensors, create_graph=True)
+        for a, b in zip(once, kept, strict=True):
+            assert not a.requires_grad
+            assert b.requires_grad
+            torch.testing.assert_close(a, b)

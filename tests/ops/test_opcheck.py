@@ -67,6 +67,14 @@ def test_scaled_conv2d(dtype, layout):
             torch.library.opcheck(ops.scaled_conv2d.default, arguments, test_utils=ALWAYS)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_modulated_conv2d_head(layout):
+    g, y = (images(2, 4, 6, 5, layout=layout).detach() for _ in range(2))
+    for noise, d in ((torch.randn(6, 5), torch.randn(2, 4)), (None, None)):
+        arguments = (g, y, noise, d, "lrelu", 0.2, 1.4, 0.9)
+        torch.library.opcheck(ops.modulated_conv2d_head.default, arguments, test_utils=ALWAYS)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_supcon_loss(dtype):
     z, labels = torch.randn(6, 4, dtype=dtype, requires_grad=True), torch.tensor([0, 0, 1, 1, 1, 2])

@@ -43,8 +43,9 @@ def sum_channels(dx: Tensor, dim: int) -> Tensor:
 
 
 def _limit(clamp: float, dtype: torch.dtype, from_output: bool) -> float:
-    """The clamp as a stored y holds it, rounded to its dtype."""
-    return float(torch.tensor(clamp, dtype=dtype)) if from_output else clamp
+    """The clamp as a stored y holds it, rounded to its dtype: else a clamped y may lie inside and pass gradients."""
+    rounds = from_output and clamp >= 0 and dtype in (torch.bfloat16, torch.float16)
+    return float(torch.tensor(clamp, dtype=dtype)) if rounds else clamp
 
 
 def _derivatives(
@@ -126,6 +127,7 @@ def second_reference(
 
 def _run_grad(g: Tensor, ref: Tensor, from_output: bool, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
     kernel = backend.choose("bias_act_grad", g, ref, act=act, from_output=from_output)
+    clamp = _limit(clamp, ref.dtype, from_output)
     return kernel(g, ref, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 
@@ -140,7 +142,9 @@ def _run_backward(
     *numbers: float,
 ) -> tuple[Tensor, Tensor]:
     kernel = backend.choose("bias_act_backward", g, ref, b, act=act, from_output=from_output)
-    return kernel(g, ref, b, dim, bias_gradient, from_output, act, *numbers)  # type: ignore[no-any-return]
+    alpha, gain, clamp = numbers
+    clamp = _limit(clamp, ref.dtype, from_output)
+    return kernel(g, ref, b, dim, bias_gradient, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 
 def _run_second(
@@ -155,7 +159,9 @@ def _run_second(
     *numbers: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     kernel = backend.choose("bias_act_second", h, g, ref, b, act=act, from_output=from_output)
-    return kernel(h, g, ref, b, dim, bias_gradient, from_output, act, *numbers)  # type: ignore[no-any-return]
+    alpha, gain, clamp = numbers
+    clamp = _limit(clamp, ref.dtype, from_output)
+    return kernel(h, g, ref, b, dim, bias_gradient, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 
 def _empty(x: Tensor) -> Tensor:

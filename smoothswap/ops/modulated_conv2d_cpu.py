@@ -122,8 +122,9 @@ def _winograd(
     activation: Activation = _LINEAR,
 ) -> Tensor:
     """Fills y [N, O, H', W'] from x [N, I, H, W] and weight [O, I, 3, 3], or [I, O, 3, 3] where exchanged."""
-    native, layout = torch.ops.smoothswap_native, memory_format(y)
-    x, weight = x.contiguous(memory_format=memory_format(x)), weight.contiguous()
+    # x says how both lie in memory: y has that layout, but with one channel or pixel it no longer shows.
+    native, layout = torch.ops.smoothswap_native, memory_format(x)
+    x, weight = x.contiguous(memory_format=layout), weight.contiguous()
     before, after, bias = (None if t is None else t.contiguous() for t in (before, after, bias))
     space = torch.empty(native.winograd_space(x.shape[1], y.shape[1]) + 16)
     left, _, top, _ = padding

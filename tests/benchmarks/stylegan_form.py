@@ -43,7 +43,7 @@ def _per_sample(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
 
 def modulated_fused(x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor, b: Tensor) -> Tensor:
     """One grouped convolution with weights per sample; x [N, I, H, W], noise [N, 1, H, W] → [N, O, H, W]."""
-    (N, I, H, W), O, k = x.shape, weight.shape[0], weight.shape[2]  # noqa: E741
+    (N, I, H, W), O, k = x.shape, weight.shape[0], weight.shape[2]
     w, d = _per_sample(weight, styles)
     w = (w * d[:, :, None, None, None]).reshape(N * O, I, k, k)
     y = F.conv2d(x.reshape(1, N * I, H, W), w, padding=k // 2, groups=N).reshape(N, O, H, W)

@@ -47,7 +47,7 @@ def test_convolution(
         pytest.skip("PyTorch's own bf16 convolutions take seconds on a CPU without instructions for it")
     if (device.type, dtype, case) in {("cuda", "fp32", "32²"), ("cuda", "fp32", "128²"), ("cuda", "fp32", "256²")}:
         pytest.skip("bf16 is what is trained with; fp32 (TF32 in cuDNN) is measured at 64²")
-    (N, I, H, W), O = ((2, 8, 8, 8), 8) if TINY else CASES[kind][case]  # noqa: E741
+    (N, I, H, W), O = ((2, 8, 8, 8), 8) if TINY else CASES[kind][case]
     made = {"device": device, "dtype": DTYPES[dtype]}
     x = torch.randn(N, I, H, W, **made).contiguous(memory_format=LAYOUTS[layout])
     weight = (torch.randn(O, I, 3, 3, **made) / (9 * I) ** 0.5).contiguous(memory_format=LAYOUTS[layout])

@@ -33,7 +33,7 @@ def test_unknown_backend():
 
 
 def test_environment_chooses_and_use_overrides_it(monkeypatch):
-    monkeypatch.setenv("SMOOTHSWAP_OPS", "triton")
+    monkeypatch.setenv("SMOOTHSWAP_OPS", "cuda")
     with pytest.raises(BackendError, match="asked for by SMOOTHSWAP_OPS"):
         upfirdn2d(x, None)
     with use("reference"):

@@ -37,8 +37,8 @@ def laid_out(x: torch.Tensor, layout: str) -> torch.Tensor:
 def resampled(x, f, up, down, padding, flip, gain):
     """upfirdn2d as a sum over windows of the zero-stuffed, padded image; x [B, C, H, W] fp64."""
     B, C, H, W = x.shape
-    taps = torch.ones(1, 1) if f is None else f
-    taps = (torch.outer(taps, taps) if taps.ndim == 1 else taps).double()
+    taps = torch.ones(1, 1).double() if f is None else f.double()
+    taps = torch.outer(taps, taps) if taps.ndim == 1 else taps
     taps = taps if flip else taps.flip([0, 1])
     around = [max(n, 0) for n in padding]
     v = x.new_zeros(B, C, H * up[1] + around[2] + around[3], W * up[0] + around[0] + around[1])

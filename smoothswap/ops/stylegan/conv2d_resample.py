@@ -82,6 +82,6 @@ def conv2d_resample(
 
 def _transposed(w: Tensor, groups: int) -> Tensor:
     """The weight [I, O / groups, kh, kw] that conv_transpose2d takes, for w [O, I / groups, kh, kw] that correlates."""
-    O, I, *taps = w.shape  # noqa: E741
+    O, I, *taps = w.shape
     grouped = w.flip([2, 3]).reshape(groups, O // groups, I, *taps)
     return grouped.transpose(1, 2).reshape(groups * I, O // groups, *taps)

@@ -1,16 +1,10 @@
-"""upfirdn2d in C++: every path, at every width around the vectors' edges, on every instruction set."""
+"""upfirdn2d in C++: every path, at every width around the vectors' edges."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from smoothswap.core.errors import BackendError
 from smoothswap.ops import setup_filter, upfirdn2d, use
 from smoothswap.ops.native import missing
 
@@ -163,29 +157,3 @@ def test_the_result_does_not_depend_on_the_number_of_threads(path, layout):
             torch.set_num_threads(1)
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
-
-
-def on_isa(isa, *command):
-    """A subprocess of Python under SMOOTHSWAP_ISA."""
-    environment = {**os.environ, "SMOOTHSWAP_ISA": isa, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("isa", ["baseline", "avx2"])
-def test_on_a_lesser_instruction_set(isa):
-    if os.environ.get("SMOOTHSWAP_ISA"):
-        pytest.skip("runs on a lesser one already")
-    if "SMOOTHSWAP_ISA is" in (said := on_isa(isa, "-c", "import smoothswap.ops as o; o.report()").stderr):
-        pytest.skip(said.splitlines()[-2])
-    chosen = "edges or channels or longer or twice or agrees or conversion"
-    run = on_isa(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).parent), "-k", chosen)
-    assert run.returncode == 0, run.stdout[-4000:]
-    name = "from smoothswap.ops import native; native.missing(); import torch; print(torch.ops.smoothswap_native.isa())"
-    assert on_isa(isa, "-c", name).stdout.strip() == isa
-
-
-def test_an_unknown_instruction_set_is_an_error():
-    code = "import torch; from smoothswap.ops import upfirdn2d; upfirdn2d(torch.ones(1, 1, 4, 4), None)"
-    run = on_isa("avx3", "-c", code)
-    assert run.returncode != 0
-    assert f"{BackendError.__name__}: SMOOTHSWAP_ISA is 'avx3', expected baseline, avx2 or avx512" in run.stderr

@@ -122,11 +122,24 @@ def test_bias_act(on, data):
 @FUZZ
 @given(data=st.data())
 def test_modulated_conv2d(on, data):
-    draw = data.draw
+    if on.slow:
+        pytest.skip("interpreted: fewer examples below")
+    modulated(on, data.draw)
+
+
+@settings(FUZZ, max_examples=6)
+@given(data=st.data())
+def test_modulated_conv2d_interpreted(on, data):
+    if not on.slow:
+        pytest.skip("more examples above")
+    modulated(on, data.draw)
+
+
+def modulated(on, draw):
     kernel, act = draw(st.sampled_from([1, 2, 3, 4, 5])), draw(st.sampled_from(["linear", "relu", "lrelu", "tanh"]))
     up, down = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2), (2, 2)]))
     padding = draw(st.one_of(st.integers(0, 3), st.tuples(*[st.integers(-1, 3)] * 4)))
-    N, I, O = (draw(st.integers(1, most)) for most in (3, 9, 17))
+    N, I, O = (draw(st.integers(1, most)) for most in ((2, 4, 4) if on.slow else (3, 9, 17)))
     H, W = draw(st.integers(kernel + 2, 13)), draw(st.integers(kernel + 2, 13))
     dtype, layout = draw(DTYPES), draw(st.sampled_from(["contiguous", "channels_last", "strided"]))
     demodulate, flip = draw(st.booleans()), draw(st.booleans())

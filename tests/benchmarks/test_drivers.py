@@ -24,7 +24,8 @@ def test_gpu_program_writes_every_step(tmp_path):
     program = [sys.executable, str(HERE / "gpu.py"), "--device", "cpu", "--tiny", "--out", str(tmp_path)]
     done = subprocess.run(
         [*program, "--steps", "sanitize,bench"],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # Without what pytest-xdist tells its workers, under which the benchmarks would not run.
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     bias_act_cpu,
     bias_act_cuda,
     bias_act_triton,
+    conv2d_weight_gradient_triton,
     group_norm_act_cpu,
     modulated_conv2d_cpu,
     modulated_conv2d_cuda,

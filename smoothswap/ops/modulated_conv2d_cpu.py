@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.ops import backend
+from smoothswap.ops.conv2d_weight_gradient import reference as weight_gradient
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
 from smoothswap.ops.modulated_conv2d_gradient import demodulation
 from smoothswap.ops.resampled_conv import Plan, plan
@@ -195,3 +196,4 @@ backend.attach(
 )
 backend.attach("modulated_conv2d", "cpu", run)
 backend.attach("scaled_conv2d", "cpu", run_scaled)
+backend.attach("conv2d_weight_gradient", "cpu", weight_gradient, limits="PyTorch's convolution in all cases")

@@ -1,6 +1,7 @@
 """modulated_conv2d and scaled_conv2d on a GPU: PyTorch's convolution between two fused passes (csrc/cuda/modulate.cu).
 
 The first multiplies the styles onto x, the second applies demodulation, noise, bias, activation, gain and clamp.
+For the weight's gradient the first pass scales both tensors, and there is no second.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smoothswap.ops import backend, native_cuda
+from smoothswap.ops.conv2d_weight_gradient import of_scaled
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
 from smoothswap.ops.modulated_conv2d_gradient import demodulation
 from smoothswap.ops.resampled_conv import plan
@@ -101,9 +103,19 @@ def run_scaled(
         return y if after is None else modulate(y, after, in_place=True)
 
 
+def run_weight_gradient(
+    x: Tensor, before: Tensor | None, g: Tensor, after: Tensor | None, taps: Sequence[int], padding: Sequence[int]
+) -> Tensor:
+    """The arguments of `conv2d_weight_gradient`; x [N, I, H, W], before [N, I], g [N, O, H', W'], after [N, O]."""
+    with without_autocast(x):
+        x, g = (t if scale is None else modulate(t, scale) for t, scale in ((x, before), (g, after)))
+        return of_scaled(x, g, taps, padding)
+
+
 def _objection(*tensors: Tensor | None, **options: object) -> str | None:
     return native_cuda.device_objection(*tensors)
 
 
 backend.attach("modulated_conv2d", "cuda", run, _objection)
 backend.attach("scaled_conv2d", "cuda", run_scaled, _objection)
+backend.attach("conv2d_weight_gradient", "cuda", run_weight_gradient, _objection)

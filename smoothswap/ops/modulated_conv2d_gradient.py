@@ -19,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothswap.ops.conv2d_weight_gradient import conv2d_weight_gradient
 from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic
 from smoothswap.ops.modulated_conv2d_head import modulated_conv2d_head, serves
 from smoothswap.ops.resampled_conv import plan
-from smoothswap.ops.scaled_conv2d import adjoint_padding, kernel_gradient, scaled, scaled_conv2d
+from smoothswap.ops.scaled_conv2d import adjoint_padding, scaled, scaled_conv2d
 
 EPSILON = 1e-8  # under the root of the demodulation, as in StyleGAN2
 
@@ -109,7 +110,7 @@ def _convolution(
     if up == down == 1:
         gxs = scaled_conv2d(h, kernel, d, None, adjoint_padding(kernel, padding), True)
         if want_weight:
-            gk = kernel_gradient(scaled(x, s), h if d is None else scaled(h, d), kernel, padding)
+            gk = conv2d_weight_gradient(x, s, h, d, kernel.shape[2:], padding)
     else:
         steps = plan(kernel, up, down, padding, f)
         gxs, gk = steps.adjoint(h if d is None else scaled(h, d), scaled(x, s), kernel, want_weight)

@@ -4,7 +4,7 @@
 
 Its adjoint in x is b·Cᵀ(a·g, w), and Cᵀ is a correlation again: w with its channels exchanged and its taps reversed,
 the padding k − 1 − p. One kernel therefore serves modulated_conv2d's input gradient and that gradient's own gradients.
-The kernel's gradient is convolution_backward's, in which PyTorch can differentiate further.
+The weight's gradient is an op of its own, conv2d_weight_gradient, whose derivatives are scaled_conv2d again.
 """
 
 from __future__ import annotations
@@ -45,18 +45,6 @@ def adjoint_padding(weight: Tensor, padding: Sequence[int]) -> list[int]:
     """Padding of the adjoint of a correlation with weight [O, I, kh, kw]."""
     kh, kw = weight.shape[2:]
     return [kw - 1 - padding[0], kw - 1 - padding[1], kh - 1 - padding[2], kh - 1 - padding[3]]
-
-
-def kernel_gradient(x: Tensor, g: Tensor, weight: Tensor, padding: Sequence[int]) -> Tensor:
-    """Gradient of weight [O, I, kh, kw] in its correlation with x [N, I, H, W]; g [N, O, H', W']; in weight's shape."""
-    left, right, top, bottom = padding
-    pads = [top, left]
-    if left != right or top != bottom or left < 0 or top < 0:
-        x, pads = F.pad(x, list(padding)), [0, 0]
-    gradients = torch.ops.aten.convolution_backward(
-        g, x, weight, None, [1, 1], pads, [1, 1], False, [0, 0], 1, [False, True, False]
-    )
-    return gradients[1]  # type: ignore[no-any-return]
 
 
 def _kernel(weight: Tensor, adjoint: bool) -> Tensor:
@@ -119,8 +107,10 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         if before is not None and want_before:
             gbefore = (unscaled * x).sum([2, 3], dtype=wide)
     if want_weight and weight_gradients_wanted():
-        kernel = _kernel(weight, ctx.adjoint)
-        gweight = _kernel(kernel_gradient(scaled(x, before), scaled(g, after), kernel, ctx.padding), ctx.adjoint)
+        # By its name: the op's file needs this one.
+        gradient = torch.ops.smoothswap.conv2d_weight_gradient
+        gkernel = gradient(x, before, g, after, weight.shape[2:], ctx.padding)
+        gweight = _kernel(gkernel, ctx.adjoint).to(weight.dtype)
     if after is not None and want_after:
         # Not from the result, which does not tell u where the scale is zero.
         u = scaled_conv2d(x, weight, before, None, ctx.padding, ctx.adjoint)

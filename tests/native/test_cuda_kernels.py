@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smoothswap.ops import bias_act, modulated_conv2d, native_cuda, setup_filter, upfirdn2d, use
 from smoothswap.ops.bias_act import ACTIVATIONS
+from smoothswap.ops.conv2d_weight_gradient import conv2d_weight_gradient
 from smoothswap.ops.layout import memory_format
 from smoothswap.ops.upfirdn2d import output_size
 
@@ -122,6 +123,22 @@ def test_modulated_conv2d_around_the_convolution(shape, dtype, layout, options, 
     size = 4 * float(styles.abs().max() * x.abs().max()) * shape[1] ** 0.5 * (1 if demodulate else 3)
     assert mine.dtype == dtype
     assert ((mine.double() - exact).abs() <= 8 * ROUNDING[dtype] * max(size, 1.0)).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("dtype", list(ROUNDING), ids=str)
+def test_gradient_of_the_convolutions_weight(dtype, layout):
+    x, g = (torch.randn(2, c, 6, 8).to(dtype).contiguous(memory_format=layout) for c in (3, 5))
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    before, after = torch.randn(2, 3, dtype=wide), torch.randn(2, 5, dtype=wide)
+    mine = conv2d_weight_gradient(x, before, g, after, [3, 2], [0, 1, 2, 0])
+    with use("reference"):
+        doubles = (t.double() for t in (x, before, g, after))
+        exact = conv2d_weight_gradient(*doubles, [3, 2], [0, 1, 2, 0])
+    assert mine.dtype == wide
+    assert mine.is_contiguous(memory_format=layout)
+    # Both products with the scales are rounded, and the sum.
+    assert (mine.double() - exact).abs().max() <= 4 * ROUNDING[dtype] * exact.abs().max()
 
 
 def _guarded(like: torch.Tensor, shift: int) -> tuple[torch.Tensor, torch.Tensor]:

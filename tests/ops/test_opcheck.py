@@ -68,6 +68,17 @@ def test_scaled_conv2d(dtype, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_conv2d_weight_gradient(dtype, layout):
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    x, g = (images(2, *size, dtype=dtype, layout=layout) for size in ((3, 6, 5), (4, 4, 7)))
+    scales = [torch.randn(2, n, dtype=wide, requires_grad=True) for n in (3, 4)]
+    for before, after in (scales, (None, None)):
+        arguments = (x, before, g, after, [3, 2], [1, 2, -1, 1])
+        torch.library.opcheck(ops.conv2d_weight_gradient.default, arguments, test_utils=ALWAYS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_modulated_conv2d_head(layout):
     g, y = (images(2, 4, 6, 5, layout=layout).detach() for _ in range(2))
     for noise, d in ((torch.randn(6, 5), torch.randn(2, 4)), (None, None)):
@@ -97,6 +108,7 @@ def test_tracing_with_changing_shapes():
         (ops.modulated_conv2d, (*modulated, None, "linear", 0.0, 1.0, -1.0)),
         (ops.modulated_conv2d, (*modulated, torch.randn(4, requires_grad=True), "lrelu", 0.2, 1.4, 0.9)),
         (ops.scaled_conv2d, (x, weight, styles, None, [1] * 4, False)),
+        (ops.conv2d_weight_gradient, (x, styles, images(2, 4, 6, 5), None, [3, 3], [1] * 4)),
         (ops.supcon_loss, (z, labels, 0.1)),
     ):
         torch.library.opcheck(op.default, arguments, test_utils=("test_aot_dispatch_dynamic",))

@@ -45,7 +45,7 @@ def test_group_norm_and_silu(
 
     row = Row("group_norm_act", f"swish {list(shape)} in {groups}", "fp32", layout, passes)
     ways = {"ours": ours, "stock": stock}
-    if row.compiles():
+    if row.compiles() and case == "64 px":
         ways["compiled"] = stock
     # forward: x read for the statistics and again for the result, y written; backward: the gradient and x read for the
     # sums and again for the gradient of x, which is written

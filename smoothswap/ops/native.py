@@ -12,12 +12,27 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from smoothswap.core.errors import BackendError
 
 LIBRARY = Path(__file__).with_name("_native.so")
+# What this version calls in the library, and with how many arguments: a library left from another build may differ.
+_ARGUMENTS = {
+    "bias_act": 9,
+    "bias_act_grad": 14,
+    "epilogue": 9,
+    "group_norm_act": 12,
+    "group_norm_act_grad": 14,
+    "isa": 0,
+    "modulated_conv2d_head": 12,
+    "scale_channels": 4,
+    "upfirdn2d": 9,
+    "winograd": 16,
+    "winograd_space": 2,
+}
 
 
 @functools.cache
@@ -37,6 +52,11 @@ def missing() -> str | None:
         torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError) as error:
         return f"the compiled kernels do not load: {error}"
+    if other := _of_another_version(torch.ops.smoothswap_native):
+        return (
+            f"the compiled kernels are of another version ({', '.join(other)}); build them again with "
+            "pip install --no-build-isolation ."
+        )
     try:
         torch.ops.smoothswap_native.isa()
     except RuntimeError as error:
@@ -44,3 +64,13 @@ def missing() -> str | None:
         said = said[max(said.find("SMOOTHSWAP_ISA"), 0) :]  # after the place in the source
         raise BackendError(said, hint="Leave SMOOTHSWAP_ISA unset to use the best.") from error
     return None
+
+
+def _of_another_version(library: Any) -> list[str]:
+    """Names of the ops that the library's namespace lacks or has with other arguments."""
+    found = {name: getattr(library, name, None) for name in _ARGUMENTS}
+    return [
+        name
+        for name, packet in found.items()
+        if packet is None or len(packet.default._schema.arguments) != _ARGUMENTS[name]
+    ]

@@ -20,6 +20,8 @@ from benchmarks.clock import Clock, Turns
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
+from smoothswap.ops import use
+
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PASSES = ("forward", "forward+backward")
@@ -68,7 +70,9 @@ def contest(benchmark: BenchmarkFixture, clock: Clock) -> Callable[..., None]:
     row: a Row. inputs: tensors that every way takes; in forward+backward those that require grad get one. ways: name →
     function of the inputs; "ours" is one of them; one that is called "compiled" is compiled here. moved: the bytes
     that must be read and written; copying that many is the contestant "floor". bounds: calls that do less than the
-    op, timed too but not compared. repeat: calls in one sample.
+    op, timed too but not compared. repeat: calls in one sample. asked: name → the backend asked for while that way
+    runs, backward pass included. together: gradients are compared as one vector; single ones of a model may be nothing
+    but rounding, like that of a bias before a softmax.
     """
 
     def run(
@@ -78,6 +82,8 @@ def contest(benchmark: BenchmarkFixture, clock: Clock) -> Callable[..., None]:
         moved: int,
         bounds: Mapping[str, Callable[..., Tensor]] = MappingProxyType({}),
         repeat: int = 1,
+        asked: Mapping[str, str] = MappingProxyType({}),
+        together: bool = False,
     ) -> None:
         ways = dict(ways)
         failed = {}
@@ -91,8 +97,8 @@ def contest(benchmark: BenchmarkFixture, clock: Clock) -> Callable[..., None]:
                 del ways["compiled"]
         with torch.no_grad():
             g = torch.randn_like(ways["ours"](*inputs))
-        calls = {name: _call(row, way, inputs, g) for name, way in ways.items()}
-        differences = _agree(row, calls, TOLERANCE[row.dtype][clock.device.type])
+        calls = {name: _on(asked.get(name), _call(row, way, inputs, g)) for name, way in ways.items()}
+        differences = _agree(row, calls, TOLERANCE[row.dtype][clock.device.type], together)
         calls |= {name: _call(row, way, inputs, g) for name, way in bounds.items()}
         source = torch.ones(max(moved // 8, 1), device=clock.device)
         target = torch.empty_like(source)
@@ -135,14 +141,30 @@ def _call(
     return forward if row.passes == "forward" else both
 
 
-def _agree(row: Row, calls: Mapping[str, Callable[[], list[Tensor]]], tolerance: float) -> dict[str, float]:
+def _on(backend: str | None, call: Callable[[], list[Tensor]]) -> Callable[[], list[Tensor]]:
+    """The call while a backend is asked for; None: as it is."""
+    if backend is None:
+        return call
+
+    def run() -> list[Tensor]:
+        with use(backend):
+            return call()
+
+    return run
+
+
+def _agree(
+    row: Row, calls: Mapping[str, Callable[[], list[Tensor]]], tolerance: float, together: bool
+) -> dict[str, float]:
     """Largest relative difference of each way's results from ours; fails where that is no rounding."""
-    ours, differences = calls["ours"](), {}
-    for name, call in calls.items():
-        if name == "ours":
-            continue
-        pairs = zip(call(), ours, strict=True)
-        errors = [_difference(a.detach().float(), b.detach().float()) for a, b in pairs]
+
+    def results(name: str) -> list[Tensor]:
+        first, *others = [t.detach().float() for t in calls[name]()]
+        return [first, torch.cat([t.flatten() for t in others])] if together and others else [first, *others]
+
+    ours, differences = results("ours"), {}
+    for name in (name for name in calls if name != "ours"):
+        errors = [_difference(a, b) for a, b in zip(results(name), ours, strict=True)]
         assert all(error <= tolerance for error in errors), f"{row}: {name} differs from ours by {errors}"
         differences[name] = max(errors)
     return differences

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from smoothswap.core.errors import BackendError
-from smoothswap.ops import can_run, report, upfirdn2d, use
+from smoothswap.ops import can_run, native, report, upfirdn2d, use
 from smoothswap.ops.backend import BACKENDS, ops
 
 x = torch.randn(1, 1, 4, 4)
@@ -66,3 +67,37 @@ def test_import_builds_and_loads_nothing():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "0"
+
+
+def test_the_library_has_what_this_version_calls():
+    if not native.LIBRARY.exists():
+        pytest.skip("the compiled kernels are not built")
+    assert "another version" not in (native.missing() or "")
+
+
+@pytest.fixture
+def _loaded_anew():
+    native.missing.cache_clear()
+    yield
+    native.missing.cache_clear()
+
+
+@pytest.mark.usefixtures("_loaded_anew")
+def test_a_library_of_another_version_is_a_reason_and_the_reference_serves(monkeypatch, tmp_path):
+    class Packet:
+        def __init__(self, arguments):
+            self.default = SimpleNamespace(_schema=SimpleNamespace(arguments=[None] * arguments))
+
+    fitting = {name: Packet(count) for name, count in native._ARGUMENTS.items()}
+    older = {name: packet for name, packet in fitting.items() if name not in ("isa", "group_norm_act")}
+    older["bias_act"] = Packet(len(fitting["bias_act"].default._schema.arguments) - 1)
+    (tmp_path / "_native.so").touch()
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "_native.so")
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
+    monkeypatch.setattr(torch.ops, "smoothswap_native", SimpleNamespace(**older))
+    reason = can_run("upfirdn2d", "cpu", x, None)
+    assert reason is not None
+    assert "another version (bias_act, group_norm_act, isa); build them again" in reason
+    assert upfirdn2d(x, None).shape == x.shape
+    with use("cpu"), pytest.raises(BackendError, match="another version"):
+        upfirdn2d(x, None)

@@ -66,6 +66,8 @@ TARGETS: Sequence[Target] = (
     Target("cpu", "bias_act", ("floor",), 0.70, dtypes=("fp32",)),
     Target("cpu", "bias_act", ("stylegan",), 5.0, dtypes=("fp32",)),
     Target("cuda", "bias_act", ("floor",), 0.90),
+    # One op instead of two, and x alone kept between the passes.
+    Target("cpu", "group_norm_act", ("stock",), 1.2, ("forward+backward",), dtypes=("fp32",)),
     # Fewer multiplications (Winograd) or none of the passes around the convolution, against the better of both modes.
     Target("cpu", "modulated_conv2d", MODES, 1.6, case="A"),
     Target("cpu", "modulated_conv2d", MODES, 1.2, case="B"),

@@ -47,7 +47,7 @@ def test_group_norm_and_silu(
     ways = {"ours": ours, "stock": stock}
     if row.compiles() and case == "64 px":
         ways["compiled"] = stock
-    # forward: x read for the statistics and again for the result, y written; backward: the gradient and x read for the
-    # sums and again for the gradient of x, which is written
-    moved = x.numel() * x.element_size() * (3 if passes == "forward" else 8)
+    # forward: x read, y written; backward: the gradient and x read, the gradient of x written; the second reading,
+    # after the sums, is not compulsory: a group may still be in the cache
+    moved = x.numel() * x.element_size() * (2 if passes == "forward" else 5)
     contest(row, [x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()], ways, moved)

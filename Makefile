@@ -14,6 +14,8 @@
 #   TORCH="torch==2.13.0"             what to give to pip where the environment has no torch, --index-url included.
 #       On Linux, torch from PyPI brings gigabytes of CUDA libraries that a machine without a GPU has no use for;
 #       PyTorch's own index has builds for the CPU.
+#   TRITON="triton==3.6.*"            what the tests interpret and compile the Triton kernels with, where there is none.
+#       The interpreter of 3.9 refuses masks that the compilers and 3.6's take.
 #   JOBS=2                            test processes
 #   INSTALL=0                         ask no package registry: the requirements are there, in PYTHON's own packages
 #       (VENV_FLAGS=--system-site-packages) or on PYTHONPATH
@@ -27,6 +29,7 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV_FLAGS ?=
 TORCH ?= torch==2.13.0
+TRITON ?= triton==3.6.*
 JOBS ?= 2
 INSTALL ?= 1
 
@@ -45,6 +48,7 @@ ifeq ($(INSTALL),0)
 else
 	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) $(TORCH)
 	$(PIP) 'setuptools>=77' wheel 'cmake>=3.24' ninja 'pybind11>=2.13'
+	$(VENV)/bin/python -c 'import triton' 2>/dev/null || $(PIP) $(TRITON) || echo 'no $(TRITON) here: the tests of its kernels are skipped'
 	$(PIP) --no-build-isolation --editable '.[test,lint,native]'
 endif
 	touch $@

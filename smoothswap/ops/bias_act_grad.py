@@ -39,7 +39,8 @@ def like(x: Tensor, y: Tensor) -> Tensor:
 
 def sum_channels(dx: Tensor, dim: int) -> Tensor:
     """Sum over all dimensions but `dim`: [C]."""
-    return dx.sum([i for i in range(dx.ndim) if i != dim])
+    # No dimension to sum over would mean all of them; and a copy, since an op must not return one tensor twice.
+    return dx.sum([i for i in range(dx.ndim) if i != dim]) if dx.ndim > 1 else dx.clone()
 
 
 def _limit(clamp: float, dtype: torch.dtype, from_output: bool) -> float:

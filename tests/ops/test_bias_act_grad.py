@@ -70,6 +70,15 @@ def test_gradients_agree_with_stock_pytorch(on, act, shape):
         assert dx.stride() == x.stride()
 
 
+@pytest.mark.parametrize("act", ["linear", "lrelu", "swish"])
+def test_one_dimension_has_a_bias_of_its_own_for_each_value(on, act):
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    with on("bias_act", act=act):
+        assert gradcheck(lambda x, b: bias_act(x, b, dim=0, act=act), (x, b))
+        assert gradgradcheck(lambda x, b: bias_act(x, b, dim=0, act=act), (x, b))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_no_gradient_passes_a_clamp_that_rounding_moved(on, dtype):
     x = torch.tensor([3.0, -3.0, 0.25], dtype=dtype, requires_grad=True)

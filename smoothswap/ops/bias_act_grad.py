@@ -43,7 +43,7 @@ def sum_channels(dx: Tensor, dim: int) -> Tensor:
     return dx.sum([i for i in range(dx.ndim) if i != dim]) if dx.ndim > 1 else dx.clone()
 
 
-def _limit(clamp: float, dtype: torch.dtype, from_output: bool) -> float:
+def stored_limit(clamp: float, dtype: torch.dtype, from_output: bool) -> float:
     """The clamp as a stored y holds it, rounded to its dtype: else a clamped y may lie inside and pass gradients."""
     rounds = from_output and clamp >= 0 and dtype in (torch.bfloat16, torch.float16)
     return float(torch.tensor(clamp, dtype=dtype)) if rounds else clamp
@@ -96,7 +96,7 @@ def backward_reference(
     with without_autocast(g):
         wide = arithmetic(g.dtype)
         ref_b = add_bias(ref.to(wide), None if b is None else b.to(wide), dim)
-        limit = _limit(clamp, ref.dtype, from_output)
+        limit = stored_limit(clamp, ref.dtype, from_output)
         dx = g.to(wide) * _derivatives(ref_b, limit, from_output, act, alpha, gain, clamp, False)[0]
         db = sum_channels(dx, dim).to(g.dtype) if bias_gradient else g.new_empty(0)
         return like(g, dx), db
@@ -119,7 +119,7 @@ def second_reference(
     with without_autocast(g):
         wide = arithmetic(g.dtype)
         ref_b = add_bias(ref.to(wide), None if b is None else b.to(wide), dim)
-        limit = _limit(clamp, ref.dtype, from_output)
+        limit = stored_limit(clamp, ref.dtype, from_output)
         slope, bend = _derivatives(ref_b, limit, from_output, act, alpha, gain, clamp, True)
         dref = torch.zeros_like(ref_b) if bend is None else h.to(wide) * g.to(wide) * bend
         db = sum_channels(dref, dim).to(g.dtype) if bias_gradient else g.new_empty(0)
@@ -128,7 +128,7 @@ def second_reference(
 
 def _run_grad(g: Tensor, ref: Tensor, from_output: bool, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
     kernel = backend.choose("bias_act_grad", g, ref, act=act, from_output=from_output)
-    clamp = _limit(clamp, ref.dtype, from_output)
+    clamp = stored_limit(clamp, ref.dtype, from_output)
     return kernel(g, ref, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 
@@ -144,7 +144,7 @@ def _run_backward(
 ) -> tuple[Tensor, Tensor]:
     kernel = backend.choose("bias_act_backward", g, ref, b, act=act, from_output=from_output)
     alpha, gain, clamp = numbers
-    clamp = _limit(clamp, ref.dtype, from_output)
+    clamp = stored_limit(clamp, ref.dtype, from_output)
     return kernel(g, ref, b, dim, bias_gradient, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 
@@ -161,7 +161,7 @@ def _run_second(
 ) -> tuple[Tensor, Tensor, Tensor]:
     kernel = backend.choose("bias_act_second", h, g, ref, b, act=act, from_output=from_output)
     alpha, gain, clamp = numbers
-    clamp = _limit(clamp, ref.dtype, from_output)
+    clamp = stored_limit(clamp, ref.dtype, from_output)
     return kernel(h, g, ref, b, dim, bias_gradient, from_output, act, alpha, gain, clamp)  # type: ignore[no-any-return]
 
 

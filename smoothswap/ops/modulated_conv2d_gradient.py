@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothswap.ops.bias_act_grad import stored_limit
 from smoothswap.ops.conv2d_weight_gradient import conv2d_weight_gradient
 from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic
@@ -40,6 +41,8 @@ def setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, weight, styles, noise, up, down, padding, f, demodulate, flip_weight, bias, *activation = inputs
     act, *_, clamp = activation
     ctx.plain = act == "linear" and clamp < 0
+    # The gradient compares y in its arithmetic's dtype, where the limit has to be what a stored y can hold of it.
+    activation[-1] = stored_limit(clamp, x.dtype, True)
     ctx.convolution, ctx.demodulate, ctx.activation = (up, down, padding, flip_weight), demodulate, activation
     y = output if demodulate or not ctx.plain else None
     ctx.save_for_backward(x, weight, styles, noise, f, bias, y)

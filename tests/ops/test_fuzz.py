@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from ops import naive
 
@@ -161,9 +161,8 @@ def modulated(on, draw):
     with on("modulated_conv2d"):
         try:
             y = op(x, weight, styles, *others)
-        except BackendError:  # a kernel for some cases only: the others are for the next backend
-            with use("auto"):
-                y = op(x, weight, styles, *others)
+        except BackendError:
+            reject()  # a kernel for some cases only
     assert y.shape == exact.shape
     # The sum over I·k² products, and in Winograd's tiles over sums of them, against results of order one.
     scale = 1 if demodulate else (I * kernel**2) ** 0.5

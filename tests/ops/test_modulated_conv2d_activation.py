@@ -121,3 +121,14 @@ def test_the_gradient_that_is_kept_equals_the_one_that_is_not():
             assert not a.requires_grad
             assert b.requires_grad
             torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_no_gradient_passes_a_clamp_that_rounding_moved(on, dtype):
+    x = torch.tensor([9.0, -9.0, 0.25], dtype=dtype).reshape(3, 1, 1, 1).requires_grad_()
+    one = torch.ones(3, 1, dtype=dtype)
+    with on("modulated_conv2d"):
+        # 0.7 is not a number of either format
+        y = modulated_conv2d(x, one[:1].reshape(1, 1, 1, 1), one, demodulate=False, act="linear", clamp=0.7)
+        (g,) = torch.autograd.grad(y.sum(), x)
+    assert g.flatten().tolist() == [0, 0, 1]

@@ -1,250 +1,187 @@
 """supcon_loss: supervised contrastive loss without the N × N matrix.
 
-For vectors z_i with labels l_i, s_ij = z_i·z_j/τ and P(i) = {p ≠ i: l_p = l_i} (Khosla et al. 2020, the form "out"):
+For vectors z_i, s_ij = z_i·z_j/τ and the positives P(i) of i (Khosla et al. 2020, arXiv 2004.11362, the form "out"):
 
     L_i = lse_i − 1/|P(i)| Σ_{p∈P(i)} s_ip,          lse_i = log Σ_{a≠i} exp s_ia,         L_i = 0 where P(i) is empty
 
-With A_ij = [l_i = l_j, i ≠ j] the positives need no mask: Σ_p s_ip = z_i·(A z)_i/τ, and A v is a class sum less v. The
-other term is walked in tiles of rows. With w_ij = exp(s_ij − lse_i) and g the gradient of lse,
-
-    dz_i = 1/τ Σ_j (g_i w_ij + g_j w_ji) z_j
-
-is an op of its own, whose gradient is written out below: so the loss is twice differentiable. Everything accumulates in
-fp32 (fp64 for fp64), in a fixed order.
+The positives need no mask: Σ_p s_ip = z_i·(A z)_i/τ, and A z is a class sum less z, or a sum over lists (positives.py).
+lse and its gradient, all of the time, are ops of their own (supcon_lse.py). Gradients of both terms are added in fp32
+before they are rounded to z's dtype: near an optimum they cancel.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.ops import backend, checks
+from smoothswap.ops import checks, supcon_lse  # noqa: F401  supcon_lse defines the ops called here
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
+from smoothswap.ops.positives import dots
 
-_TILE = 1 << 21  # similarities held at a time: 8 MiB of fp32
+_OP = "supcon_loss"
 
 
-def supcon_loss(z: Tensor, labels: Tensor, temperature: float = 0.07, reduction: str = "mean") -> Tensor:
+def supcon_loss(
+    z: Tensor,
+    labels: Tensor | None = None,
+    temperature: float = 0.07,
+    reduction: str = "mean",
+    *,
+    positives: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """Supervised contrastive loss of vectors with labels.
 
     Args:
-        z: vectors [N, D], usually of unit length; fp64, fp32, bf16 or fp16 (the last two are computed in fp32).
-        labels: integers [N]; equal labels are positives of each other.
+        z: vectors [N, D], or [N, V, D] for V views of N samples; usually of unit length, but any will do; fp64, fp32,
+            bf16 or fp16 (the last two are computed in fp32). NaN or infinite values are not refused: the loss, and the
+            gradients, are then not finite either.
+        labels: integers [N]; equal labels are positives of each other, and so are the views of a sample. None for
+            [N, V, D]: the views of a sample alone are.
         temperature: τ > 0 that divides the similarities.
         reduction: "mean" over the anchors that have a positive (0 where none has), "sum", or "none".
+        positives: instead of labels, the positives of each vector as lists: (offsets [N + 1], indices [nnz]), integers,
+            those of vector i being indices[offsets[i]:offsets[i + 1]]. They need not be mutual; one that is listed
+            twice counts twice. For [N, V, D], view v of sample n is vector n·V + v of N·V.
 
     Returns:
-        A scalar, or [N] for "none", where anchors without positives hold 0; fp32, or fp64 for fp64. Never NaN for
-        finite z.
+        A scalar, or [N], or [N, V], for "none", where anchors without positives hold 0; fp32, or fp64 for fp64. Never
+        NaN for finite similarities.
 
     Raises:
-        ArgumentError: wrong rank, dtype, device or length, a temperature ≤ 0 or not finite, or an unknown reduction.
+        ArgumentError: wrong rank, dtype, device or length, a temperature ≤ 0 or not finite, an unknown reduction,
+            neither or both of labels and positives; lists whose offsets fall or do not end at nnz, that name a vector
+            that is not there, or the anchor itself (under torch.compile the values of lists are not checked).
     """
-    op = "supcon_loss"
-    checks.floating(op, "z", z)
-    checks.rank(op, "z", z, [2], "[N, D]")
-    checks.rank(op, "labels", labels, [1], "[N]")
-    if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
-        raise ArgumentError(f"{op}: labels have dtype {labels.dtype}, expected integers such as int64")
-    checks.shape(op, "labels", labels, z.shape[:1], f"one label for each row of z: {checks.about(z)}")
-    checks.same_device(op, "z", z, "labels", labels)
-    checks.finite(op, "temperature", temperature)
+    checks.floating(_OP, "z", z)
+    checks.rank(_OP, "z", z, [2, 3], "[N, D] or [N, V, D]")
+    checks.finite(_OP, "temperature", temperature)
     if temperature <= 0:
-        raise ArgumentError(f"{op}: temperature is {temperature}, expected more than 0")
+        raise ArgumentError(f"{_OP}: temperature is {temperature}, expected more than 0")
     if reduction not in ("mean", "sum", "none"):
-        raise ArgumentError(f"{op}: unknown reduction {reduction!r}, expected mean, sum or none")
-    loss, _ = torch.ops.smoothswap.supcon_loss(z, labels.long(), float(temperature))
+        raise ArgumentError(f"{_OP}: unknown reduction {reduction!r}, expected mean, sum or none")
+    views = z.shape[1] if z.ndim == 3 else 1
+    flat = z.reshape(z.shape[0] * views, z.shape[-1])
+    if positives is not None:
+        if labels is not None:
+            raise ArgumentError(f"{_OP}: labels and positives are given, expected one of them")
+        offsets, indices = _lists(flat, positives)
+    else:
+        labels, offsets, indices = _labels(z, labels, views), None, None
+    loss, _, count = torch.ops.smoothswap.supcon_loss(flat, labels, offsets, indices, float(temperature))
     if reduction == "none":
-        return loss  # type: ignore[no-any-return]
+        return loss.reshape(z.shape[:-1])  # type: ignore[no-any-return]
     if reduction == "sum":
         return loss.sum()  # type: ignore[no-any-return]
-    return loss.sum() / _positives(labels.long(), loss.dtype).sign().sum().clamp(min=1)  # type: ignore[no-any-return]
+    return loss.sum() / count.sign().sum().clamp(min=1)  # type: ignore[no-any-return]
 
 
-def _positives(labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """|P(i)| [N]."""
-    ones = torch.ones(labels.shape[0], 1, dtype=dtype, device=labels.device)
-    return torch.ops.smoothswap.same_label_sum(ones, labels)[:, 0]  # type: ignore[no-any-return]
+def _integers(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(f"{_OP}: {name} is a {type(tensor).__name__}, expected a tensor")
+    if tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool:
+        raise ArgumentError(f"{_OP}: {name} has dtype {tensor.dtype}, expected integers such as int64")
 
 
-def _tiles(n: int) -> Iterator[slice]:
-    """Slices of rows whose similarities fit the tile."""
-    rows = max(1, min(n, _TILE // max(n, 1)))
-    for start in range(0, n, rows):
-        yield slice(start, min(start + rows, n))
+def _labels(z: Tensor, labels: Tensor | None, views: int) -> Tensor:
+    """A label [N·V] for each vector."""
+    if labels is None:
+        if z.ndim == 2:
+            raise ArgumentError(
+                f"{_OP}: neither labels nor positives are given",
+                f"z: {checks.about(z)}",
+                hint="Give labels [N], positives=(offsets, indices), or views z [N, V, D], which need neither.",
+            )
+        labels = torch.arange(z.shape[0], device=z.device)
+    _integers("labels", labels)
+    checks.rank(_OP, "labels", labels, [1], "[N]")
+    checks.shape(_OP, "labels", labels, z.shape[:1], f"one label for each row of z: {checks.about(z)}")
+    checks.same_device(_OP, "z", z, "labels", labels)
+    return labels.long() if views == 1 else labels.long().repeat_interleave(views)
 
 
-def _without_self(matrix: Tensor, rows: slice, value: float) -> Tensor:
-    """Writes `value` where a row [rows, N] meets itself."""
-    matrix.diagonal(rows.start).fill_(value)
-    return matrix
+def _lists(z: Tensor, lists: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Offsets [N + 1] and indices [nnz] for z [N, D]."""
+    if not isinstance(lists, (tuple, list)) or len(lists) != 2:
+        raise ArgumentError(f"{_OP}: positives is a {type(lists).__name__}, expected (offsets [N + 1], indices [nnz])")
+    names = ("positives' offsets", "positives' indices")
+    for name, tensor in zip(names, lists, strict=True):
+        _integers(name, tensor)
+        checks.rank(_OP, name, tensor, [1], "one")
+        checks.same_device(_OP, "z", z, name, tensor)
+    offsets, indices = (tensor.long() for tensor in lists)
+    checks.shape(_OP, names[0], offsets, [z.shape[0] + 1], f"one for each vector, and the end; z: {checks.about(z)}")
+    # Reading values would break a compiled graph in two.
+    if not torch.compiler.is_compiling():
+        _check_lists(offsets, indices)
+    return offsets, indices
 
 
-def same_label_sum_reference(v: Tensor, labels: Tensor) -> Tensor:
-    """(A v)_i = Σ over j ≠ i of the same label; v [N, D], labels [N] → [N, D]."""
-    if v.shape[0] == 0:
-        return v.clone()
-    _, inverse, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-    # Sums over runs of equal labels: in a fixed order on every device, unlike index_add.
-    sums = torch.segment_reduce(v[inverse.argsort(stable=True)], "sum", lengths=counts)
-    # An anchor alone gets an exact zero, not the rounding error of v − v.
-    others: Tensor = (sums[inverse] - v) * (counts[inverse] > 1).to(v.dtype)[:, None]
-    return others
+def _check_lists(offsets: Tensor, indices: Tensor) -> None:
+    """Refuses lists that do not lie within their indices, and indices that are no other vector's."""
+    n, nnz = offsets.shape[0] - 1, indices.shape[0]
+    if int(offsets[0]) != 0 or int(offsets[-1]) != nnz:
+        raise ArgumentError(
+            f"{_OP}: positives' offsets run from {int(offsets[0])} to {int(offsets[-1])}, expected 0 to {nnz}",
+            f"{nnz} indices",
+        )
+    if (falls := (offsets.diff() < 0).nonzero()).numel():
+        i = int(falls[0])
+        raise ArgumentError(f"{_OP}: positives' offsets fall from {int(offsets[i])} to {int(offsets[i + 1])} at {i}")
+    if (outside := ((indices < 0) | (indices >= n)).nonzero()).numel():
+        k = int(outside[0])
+        raise ArgumentError(f"{_OP}: positives' indices[{k}] is {int(indices[k])}, expected 0 to {n - 1}")
+    owners = torch.arange(n, device=offsets.device).repeat_interleave(offsets.diff())
+    if (own := (owners == indices).nonzero()).numel():
+        i, k = int(indices[own[0]]), int(own[0])
+        raise ArgumentError(f"{_OP}: vector {i} is listed as a positive of itself", f"indices[{k}], in the list of {i}")
 
 
-def reference(z: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Loss [N] and lse [N] for z [N, D], in tiles of rows."""
+def loss_of_anchors(
+    z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss [N], lse [N] and |P(i)| [N], all in the arithmetic's dtype, for z [N, D] and labels [N] or lists."""
     with without_autocast(z):
-        z = z.detach().to(arithmetic(z.dtype))
-        lse = z.new_empty(z.shape[0])
-        for rows in _tiles(z.shape[0]):
-            s = _without_self((z[rows] @ z.T).div_(temperature), rows, -math.inf)
-            lse[rows] = torch.logsumexp(s, 1)
-        positives = same_label_sum_reference(z.new_ones(z.shape[0], 1), labels)[:, 0]
-        dot = (z * same_label_sum_reference(z, labels)).sum(1)
+        lse = torch.ops.smoothswap.supcon_lse(z, temperature)
+        similar, count = dots(z, labels, offsets, indices)
+        count = count.to(lse.dtype)
         # One vector alone has lse = −∞ and no positive: where, not multiplication, keeps NaN out.
-        mean = dot / (temperature * positives.clamp(min=1))
-        return torch.where(positives > 0, lse - mean, 0), torch.where(lse.isneginf(), 0, lse)
+        return torch.where(count > 0, lse - similar / (temperature * count.clamp(min=1)), 0), lse, count
 
 
-def lse_grad_reference(g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> Tensor:
-    """Gradient dz [N, D] of z for the gradient g [N] of lse [N]."""
-    dz = torch.zeros_like(z)
-    for rows in _tiles(z.shape[0]):
-        w = (z[rows] @ z.T).div_(temperature).sub_(lse[rows, None]).exp_().mul_(g[rows, None])
-        w = _without_self(w, rows, 0)
-        dz[rows] += w @ z
-        dz += w.T @ z[rows]
-    return dz.div_(temperature)
-
-
-def lse_grad_grad_reference(h: Tensor, g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Gradients of ⟨h, dz⟩ by g [N] and by z [N, D], at fixed lse; h [N, D].
-
-    ⟨h, dz⟩ = 1/τ Σ_ij g_i w_ij e_ij with e_ij = h_i·z_j + z_i·h_j.
-    """
-    dg, dz = torch.zeros_like(g), torch.zeros_like(z)
-    for rows in _tiles(z.shape[0]):
-        w = (z[rows] @ z.T).div_(temperature).sub_(lse[rows, None]).exp_()
-        w = _without_self(w, rows, 0)
-        e = (h[rows] @ z.T).addmm_(z[rows], h.T).div_(temperature)
-        dg[rows] = (w * e).sum(1)
-        w = w.mul_(g[rows, None])
-        dz[rows] += w @ h
-        dz += w.T @ h[rows]
-        w = w.mul_(e)
-        dz[rows] += w @ z
-        dz += w.T @ z[rows]
-    return dg, dz.div_(temperature)
-
-
-def _run(z: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    return backend.choose("supcon_loss", z, labels)(z, labels, temperature)  # type: ignore[no-any-return]
-
-
-def _run_grad(g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> Tensor:
-    return backend.choose("supcon_lse_grad", g, z, lse)(g, z, lse, temperature)  # type: ignore[no-any-return]
-
-
-def _fake(z: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _fake(
+    z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
     loss = z.new_empty(z.shape[0], dtype=arithmetic(z.dtype))
-    return loss, torch.empty_like(loss)
+    return loss, torch.empty_like(loss), torch.empty_like(loss)
 
 
-def _fake_sum(v: Tensor, labels: Tensor) -> Tensor:
-    return v.new_empty(v.shape)
-
-
-def _fake_grad(g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> Tensor:
-    return torch.empty_like(z)
-
-
-def _fake_grad_grad(h: Tensor, g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(g), torch.empty_like(z)
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    z, labels, ctx.temperature = inputs
-    ctx.save_for_backward(z, labels, output[1])
-
-
-def _backward(ctx: Any, g_loss: Tensor, g_lse: Tensor) -> tuple[Tensor | None, ...]:
-    z, labels, lse = ctx.saved_tensors
-    wide = z.to(lse.dtype)
-    positives = _positives(labels, wide.dtype)
-    g = g_loss * positives.sign()
-    dz = torch.ops.smoothswap.supcon_lse_grad(g + g_lse, wide, lse, ctx.temperature)
-    a = (g / positives.clamp(min=1))[:, None]
-    same = torch.ops.smoothswap.same_label_sum
-    dz = dz - (a * same(wide, labels) + same(a * wide, labels)) / ctx.temperature
-    return dz.to(z.dtype), None, None
-
-
-def _setup_sum(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(inputs[1])
-
-
-def _backward_sum(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    return torch.ops.smoothswap.same_label_sum(g, *ctx.saved_tensors), None
-
-
-def _setup_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.temperature = inputs
-    ctx.save_for_backward(*tensors)
+    ctx.mark_non_differentiable(output[2])
+    ctx.save_for_backward(*tensors, *output[1:])
 
 
-def _backward_grad(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:
-    g, z, lse = ctx.saved_tensors
-    dg, dz = torch.ops.smoothswap.supcon_lse_grad_grad(h, g, z, lse, ctx.temperature)
-    return dg, dz, -g * dg, None
-
-
-def _setup_grad_grad(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    pass
-
-
-def _backward_grad_grad(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-    # An op without a registered gradient would silently count as a constant.
-    raise NotImplementedError("supcon_loss has first and second derivatives, no third")
+def _backward(ctx: Any, g_loss: Tensor, g_lse: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    z, *positives, lse, count = ctx.saved_tensors
+    g = g_loss * count.sign()
+    a = g / (-ctx.temperature * count.clamp(min=1))
+    dz = torch.ops.smoothswap.supcon_lse_grad(g + g_lse, z, lse, ctx.temperature)
+    pull = torch.ops.smoothswap.positive_pull(a, z, *positives)
+    # In place where no second derivative is asked for: a gradient may be as large as all else together.
+    dz = dz + pull if torch.is_grad_enabled() else dz.add_(pull)
+    return dz.to(z.dtype), None, None, None, None
 
 
 define(
     "supcon_loss",
-    "(Tensor z, Tensor labels, float temperature) -> (Tensor loss, Tensor lse)",
-    run=_run,
+    "(Tensor z, Tensor? labels, Tensor? offsets, Tensor? indices, float temperature)"
+    " -> (Tensor loss, Tensor lse, Tensor count)",
+    run=loss_of_anchors,
     fake=_fake,
     setup=_setup,
     backward=_backward,
 )
-define(
-    "same_label_sum",
-    "(Tensor v, Tensor labels) -> Tensor",
-    run=same_label_sum_reference,
-    fake=_fake_sum,
-    setup=_setup_sum,
-    backward=_backward_sum,
-)
-define(
-    "supcon_lse_grad",
-    "(Tensor g, Tensor z, Tensor lse, float temperature) -> Tensor",
-    run=_run_grad,
-    fake=_fake_grad,
-    setup=_setup_grad,
-    backward=_backward_grad,
-)
-define(
-    "supcon_lse_grad_grad",
-    "(Tensor h, Tensor g, Tensor z, Tensor lse, float temperature) -> (Tensor dg, Tensor dz)",
-    run=lse_grad_grad_reference,
-    fake=_fake_grad_grad,
-    setup=_setup_grad_grad,
-    backward=_backward_grad_grad,
-)
-backend.attach("supcon_loss", "reference", reference)
-backend.attach("supcon_lse_grad", "reference", lse_grad_reference)

@@ -69,7 +69,7 @@ CASES = {
     "z is no float": (lambda: supcon_loss(labels[:, None], labels), ["z has dtype torch.int64"]),
     "length of labels": (lambda: supcon_loss(z, labels[:3]), ["labels has shape [3]", "expected [4]"]),
     "labels' dtype": (lambda: supcon_loss(z, labels.float()), ["torch.float32", "integers"]),
-    "rank of z": (lambda: supcon_loss(z[None], labels), ["z has 3 dimensions", "[N, D]"]),
+    "rank of z": (lambda: supcon_loss(z[0], labels), ["z has 1 dimensions", "[N, D] or [N, V, D]"]),
     "temperature": (lambda: supcon_loss(z, labels, 0.0), ["temperature is 0.0", "more than 0"]),
     "reduction": (lambda: supcon_loss(z, labels, reduction="avg"), ["'avg'", "mean, sum or none"]),
 }
@@ -79,7 +79,7 @@ CALLS = {
     "upfirdn2d": lambda: upfirdn2d(x, f),
     "bias_act": lambda: bias_act(x, act="lrelu"),
     "modulated_conv2d": lambda: modulated_conv2d(x, w, s),
-    "supcon_loss": lambda: supcon_loss(z, labels),
+    "supcon_lse": lambda: supcon_loss(z, labels),
 }
 
 

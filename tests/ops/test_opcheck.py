@@ -88,13 +88,22 @@ def test_modulated_conv2d_head(layout):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_supcon_loss(dtype):
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
     z, labels = torch.randn(6, 4, dtype=dtype, requires_grad=True), torch.tensor([0, 0, 1, 1, 1, 2])
-    torch.library.opcheck(ops.supcon_loss.default, (z, labels, 0.1), test_utils=ALWAYS)
-    if dtype != torch.bfloat16:
-        g, h, lse = (torch.randn(s, dtype=dtype, requires_grad=True) for s in ((6,), (6, 4), (6,)))
-        torch.library.opcheck(ops.same_label_sum.default, (z, labels), test_utils=ALWAYS)
-        torch.library.opcheck(ops.supcon_lse_grad.default, (g, z, lse, 0.1), test_utils=ALWAYS)
-        torch.library.opcheck(ops.supcon_lse_grad_grad.default, (h, g, z, lse, 0.1), test_utils=ALWAYS)
+    lists = (torch.tensor([0, 2, 2, 3, 3, 4, 4]), torch.tensor([1, 2, 0, 5]))
+    g, h, lse = (torch.randn(s, dtype=wide, requires_grad=True) for s in ((6,), (6, 4), (6,)))
+    for positives in ((labels, None, None), (None, *lists)):
+        torch.library.opcheck(ops.supcon_loss.default, (z, *positives, 0.1), test_utils=ALWAYS)
+        torch.library.opcheck(ops.positive_pull.default, (g, z, *positives), test_utils=ALWAYS)
+    torch.library.opcheck(ops.supcon_lse.default, (z, 0.1), test_utils=ALWAYS)
+    torch.library.opcheck(ops.supcon_lse_grad.default, (g, z, lse, 0.1), test_utils=ALWAYS)
+    torch.library.opcheck(ops.supcon_lse_grad_grad.default, (h, g, z, lse, 0.1), test_utils=ALWAYS)
+    torch.library.opcheck(ops.same_label_sum.default, (h, labels), test_utils=ALWAYS)
+    torch.library.opcheck(ops.listed_sum.default, (h, *lists), test_utils=ALWAYS)
+    rows, few = z.detach()[:3], (g.detach()[:3], lse.detach()[:3])
+    torch.library.opcheck(ops.supcon_rows_lse.default, (rows, z.detach(), 0, 0.1), test_utils=ALWAYS)
+    columns = (g.detach(), lse.detach(), z.detach())
+    torch.library.opcheck(ops.supcon_rows_grad.default, (*few, rows, *columns, 2, 0.1), test_utils=ALWAYS)
 
 
 def test_tracing_with_changing_shapes():
@@ -109,6 +118,6 @@ def test_tracing_with_changing_shapes():
         (ops.modulated_conv2d, (*modulated, torch.randn(4, requires_grad=True), "lrelu", 0.2, 1.4, 0.9)),
         (ops.scaled_conv2d, (x, weight, styles, None, [1] * 4, False)),
         (ops.conv2d_weight_gradient, (x, styles, images(2, 4, 6, 5), None, [3, 3], [1] * 4)),
-        (ops.supcon_loss, (z, labels, 0.1)),
+        (ops.supcon_loss, (z, labels, None, None, 0.1)),
     ):
         torch.library.opcheck(op.default, arguments, test_utils=("test_aot_dispatch_dynamic",))

@@ -92,7 +92,8 @@ class EmbedderWork:
     def __init__(self, recipe: EmbedderRecipe, fabric: Fabric) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.batch_size = recipe.batch_size
-        people = share(recipe.people_per_batch, fabric.world_size, recipe.accumulate, "people")
+        if recipe.accumulate > 1:
+            share(recipe.people_per_batch, fabric.world_size, recipe.accumulate, "people")  # parts of whole people
         data = build_data(recipe.data, recipe.image_size, fabric)
         if data.people < 2:
             raise InputError(
@@ -116,7 +117,7 @@ class EmbedderWork:
         self.ema = Ema(self.embedder, recipe.ema_half_life, recipe.ema_rampup)
         sampler = PKSampler(
             data.labels,
-            people,
+            recipe.people_per_batch,
             recipe.images_per_person,
             recipe.seed,
             groups=getattr(data, "groups", None),
@@ -155,9 +156,13 @@ class EmbedderWork:
         """Vectors and labels of every process, so that each vector is compared with the whole batch."""
         if self.fabric.world_size == 1:
             return z, labels
-        every: Any = self.fabric.all_gather(z, sync_grads=True)
-        whose: Any = self.fabric.all_gather(labels)
-        return every.flatten(0, 1), whose.flatten()
+        # Shares differ by a person where the people do not divide evenly; a gathering needs equal sizes.
+        sizes: Any = self.fabric.all_gather(torch.tensor(len(z), device=z.device))
+        missing = int(sizes.max()) - len(z)
+        every: Any = self.fabric.all_gather(nn.functional.pad(z, (0, 0, 0, missing)), sync_grads=True)
+        whose: Any = self.fabric.all_gather(nn.functional.pad(labels, (0, missing)))
+        real = torch.arange(every.shape[1], device=z.device) < sizes[:, None]
+        return every[real], whose[real]
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
         """An embedder raises no alarms; the loss and the AUC tell."""

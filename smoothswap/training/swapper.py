@@ -140,7 +140,9 @@ class SwapperWork:
         self.targets, self.sources = (
             Batches(
                 data,
-                ShuffleSampler(len(data), own, seed, rank=fabric.global_rank, world_size=fabric.world_size),
+                ShuffleSampler(
+                    len(data), recipe.batch_size, seed, rank=fabric.global_rank, world_size=fabric.world_size
+                ),
                 fabric.device,
                 workers=recipe.workers,
                 memory_format=self.memory_format,

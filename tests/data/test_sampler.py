@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import partial
+from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoothswap.core.errors import CheckpointError, ConfigError
+from smoothswap.data import sampler as sampler_module
 from smoothswap.data.sampler import BatchSampler, PKSampler, ShuffleSampler
+from smoothswap.data.shuffle import shuffled
 
 COUNTS = (7, 3, 12, 1, 5)
 LABELS = torch.repeat_interleave(torch.arange(5), torch.tensor(COUNTS))[torch.randperm(28)]
@@ -123,16 +128,78 @@ def test_state_of_another_set_is_refused() -> None:
         PKSampler(LABELS, 2, 3, seed=1).restore({**state, "pictures": 28})
 
 
-def test_processes_share_the_batches_out() -> None:
-    whole = take(PKSampler(LABELS, 2, 3), 12)
-    parts = [take(PKSampler(LABELS, 2, 3, rank=rank, world_size=3), 4) for rank in range(3)]
-    assert [batch for turn in zip(*parts, strict=True) for batch in turn] == whole
-    assert (
-        PKSampler(LABELS, 2, 3, rank=0, world_size=3).state() == PKSampler(LABELS, 2, 3, rank=2, world_size=3).state()
+@pytest.mark.parametrize("processes", [2, 3, 4, 5])
+def test_processes_share_each_batch_out(processes: int) -> None:
+    for make, parts in ((partial(PKSampler, LABELS, 5, 3), 5), (partial(ShuffleSampler, 28, 7), 7)):
+        whole = take(make(), 12)
+        shares = [take(make(rank=rank, world_size=processes), 12) for rank in range(processes)]
+        assert [list(chain(*turn)) for turn in zip(*shares, strict=True)] == whole
+        sizes = [len(share[0]) * parts // len(whole[0]) for share in shares]
+        assert sum(sizes) == parts
+        assert max(sizes) - min(sizes) <= 1, "shares differ by one part at most"
+
+
+def test_a_person_s_pictures_stay_in_one_process() -> None:
+    shares = [PKSampler(LABELS, 5, 3, rank=rank, world_size=3).batch_at(4) for rank in range(3)]
+    assert [len({int(LABELS[i]) for i in share}) for share in shares] == [2, 2, 1]
+
+
+def test_the_number_of_processes_may_change_on_the_way() -> None:
+    whole = take(PKSampler(LABELS, 4, 2, seed=9), 10)
+    two = PKSampler(LABELS, 4, 2, seed=9, rank=1, world_size=2)
+    take(two, 5)
+    later = [PKSampler(LABELS, 4, 2, seed=9, rank=rank, world_size=4) for rank in range(4)]
+    for sampler in later:
+        sampler.restore(two.state())
+    assert [list(chain(*turn)) for turn in zip(*(take(sampler, 5) for sampler in later), strict=True)] == whole[5:]
+
+
+def test_nobody_comes_before_the_round_is_through() -> None:
+    labels = torch.arange(10).repeat_interleave(4)
+    sampler = PKSampler(labels, 4, 2, seed=3)
+    orders = set()
+    for round_ in range(6):
+        people = [int(labels[i]) for number in range(3) for i in sampler.indices(3 * round_ + number)[::2]]
+        assert set(people[:10]) == set(range(10)), "everybody once"
+        assert set(people[10:]) <= set(people[:8]), "the last batch is filled with people of earlier ones"
+        orders.add(tuple(people))
+    assert len(orders) == 6
+
+
+def test_few_pictures_repeat_evenly() -> None:
+    labels = torch.tensor([0] * 3 + [1] * 8)
+    batch = next(iter(PKSampler(labels, 2, 8)))
+    assert sorted(Counter(i for i in batch if i < 3).values()) == [2, 3, 3]
+    assert sorted(i for i in batch if i >= 3) == list(range(3, 11))
+
+
+def test_a_batch_does_not_shuffle_what_it_does_not_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        sampler_module, "shuffled", lambda places, *rest: asked.append(np.size(places)) or shuffled(places, *rest)
     )
+    labels = torch.arange(2_000).repeat_interleave(100)
+    PKSampler(labels, 8, 4).indices(17)
+    assert asked == [8, 32], "8 people and their 32 pictures, of 2,000 and 200,000"
+    asked.clear()
+    ShuffleSampler(200_000, 32).indices(5_000)
+    assert asked == [32]
+
+
+def test_state_of_an_earlier_way_to_draw_is_refused() -> None:
+    state = PKSampler(LABELS, 2, 3).state()
+    del state["scheme"]
+    with pytest.raises(CheckpointError, match="scheme None, this one 2"):
+        PKSampler(LABELS, 2, 3).restore(state)
 
 
 def test_errors() -> None:
+    with pytest.raises(
+        ConfigError, match=r"a batch of 2 cannot be shared out to 3 processes(?s:.*)at most 2 processes"
+    ):
+        PKSampler(LABELS, 2, 2, world_size=3)
+    with pytest.raises(ConfigError, match="a batch of 1 cannot be shared out to 2"):
+        ShuffleSampler(8, 1, world_size=2)
     with pytest.raises(ConfigError, match="a batch of 6 people cannot be drawn from 5"):
         PKSampler(LABELS, 6, 2)
     with pytest.raises(ConfigError, match="0 people with 2 pictures"):
@@ -151,13 +218,35 @@ def test_people_of_a_group_come_together() -> None:
     labels = torch.arange(24).repeat_interleave(3)
     groups = torch.arange(24) // 6  # four groups of six
     sampler = PKSampler(labels, 6, 2, seed=4, groups=groups, people_per_group=3)
-    for number in range(sampler.batches_per_round):
+    for number in range(3 * sampler.batches_per_round):
         people = {int(labels[i]) for i in sampler.indices(number)}
         counts = torch.bincount(groups[sorted(people)], minlength=4)
         assert len(people) == 6
         assert set(counts.tolist()) <= {0, 3, 6}
     visited = {int(labels[i]) for number in range(sampler.batches_per_round) for i in sampler.indices(number)}
     assert visited == set(range(24))
+
+
+def test_look_alikes_fill_the_last_batch_together() -> None:
+    labels = torch.arange(20)
+    sampler = PKSampler(labels, 6, 1, seed=1, groups=torch.arange(20) // 4, people_per_group=2)
+    for round_ in range(5):
+        batch = sampler.indices(sampler.batches_per_round * (round_ + 1) - 1)
+        assert len(set(batch)) == 6
+        assert set(torch.bincount(torch.tensor(batch) // 4).tolist()) <= {0, 2, 4}
+
+
+def test_groups_of_all_sizes() -> None:
+    sizes = torch.tensor([1, 5, 2, 9, 1])
+    groups = torch.repeat_interleave(torch.tensor([7, 3, 0, 12, 5]), sizes)[torch.randperm(18)]
+    sampler = PKSampler(torch.arange(18), 3, 1, seed=2, groups=groups, people_per_group=3)
+    orders = [list(chain(*(sampler.indices(6 * round_ + i) for i in range(6)))) for round_ in range(4)]
+    for order in orders:
+        assert sorted(order) == list(range(18))
+        names = [int(groups[i]) for i in order]
+        runs = Counter(name for i, name in enumerate(names) if i == 0 or names[i - 1] != name)
+        assert all(runs[name] <= -(-int((groups == name).sum()) // 3) for name in runs)
+    assert len({tuple(order) for order in orders}) == 4
 
 
 def test_groups_of_another_length_are_refused() -> None:

@@ -38,7 +38,7 @@ def test_artifacts(tmp_path: Path, embedder_recipe: Make) -> None:
 
 
 def test_it_learns_to_tell_colours_apart(tmp_path: Path, embedder_recipe: Make) -> None:
-    recipe = embedder_recipe(validation=DATA, images=240, learning_rate=3e-3)
+    recipe = embedder_recipe(validation=DATA, images=720, learning_rate=3e-3)
     assert train_embedder(recipe, tmp_path / "run", **CPU).metrics["auc"] > 0.9
 
 

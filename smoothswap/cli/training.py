@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smoothswap.core.config import Options
+    from smoothswap.training import TrainResult
 
 Recipe = Annotated[
     str | None,
@@ -66,6 +67,24 @@ def add_to(app: typer.Typer) -> None:
 def embedder(
     out: Out,
     recipe: Recipe = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Train on this folder: one sub-folder of pictures for each person, or tar shards. A tenth of its "
+            "people is held out to measure on. Left out: the recipe's data.",
+            show_default=False,
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="supcon, arcface, softmax, triplet, or any loss of the same form; see `smoothswap list --kind loss`. "
+            "Left out: the recipe's.",
+            show_default=False,
+        ),
+    ] = None,
     changes: Set = None,
     resume: Resume = False,
     accelerator: Accelerator = "auto",
@@ -73,14 +92,19 @@ def embedder(
     precision: Precision = "auto",
     progress: Progress = True,
 ) -> None:
-    """Train an identity embedder with supervised contrastive learning.
+    """Train an identity embedder, by default with supervised contrastive learning.
 
-    Writes embedder.safetensors, which `train swapper --embedder` takes. Stop it when you like, go on with --resume.
+    Writes embedder.safetensors (the last) and embedder-best.safetensors (the best on held-out people); `train swapper
+    --embedder` takes either. Stop it when you like, go on with --resume. `--set patience=5` ends it by itself when
+    five validations found nothing better.
     """
     from smoothswap import training
 
-    training.train_embedder(
-        _recipe("embedder", out, recipe, changes, resume=resume),
+    wanted = {} if data is None else training.overrides_for_folder(data)
+    if loss is not None:
+        wanted["loss.name"] = loss
+    result = training.train_embedder(
+        _recipe("embedder", out, recipe, wanted, changes, resume=resume),
         out,
         resume=resume,
         accelerator=accelerator,
@@ -88,7 +112,8 @@ def embedder(
         precision=precision,
         progress=progress,
     )
-    typer.echo(f"wrote {out / 'embedder.safetensors'}")
+    for line in _outcome(result):
+        typer.echo(line)
 
 
 def swapper(
@@ -116,7 +141,7 @@ def swapper(
     from smoothswap import training
 
     training.train_swapper(
-        _recipe("swapper", out, recipe, changes, resume=resume),
+        _recipe("swapper", out, recipe, {}, changes, resume=resume),
         out,
         embedder=embedder,
         resume=resume,
@@ -157,14 +182,40 @@ def recipes(
     out.print(rows)
 
 
-def _recipe(kind: str, out: Path, name: str | None, words: Sequence[str] | None, *, resume: bool) -> Any:
+def _recipe(
+    kind: str, out: Path, name: str | None, wanted: dict[str, str], words: Sequence[str] | None, *, resume: bool
+) -> Any:
     from smoothswap import training
 
-    if resume and name is None and not words:
+    changes = _changes(words)
+    for option, value in wanted.items():
+        if changes.setdefault(option, value) != value:
+            raise ConfigError(
+                f"{option} cannot be both {value!r} and {changes[option]!r}",
+                hint=f"give it once: leave out --set {option}=…, or --{option.partition('.')[0]}",
+            )
+    if resume and name is None and not changes:
         return None  # the run's own
     if resume and name is None:
-        return training.recipe_of_run(out, _changes(words))
-    return training.recipe(kind, name or "faceworld_64", _changes(words))
+        return training.recipe_of_run(out, changes)
+    return training.recipe(kind, name or "faceworld_64", changes)
+
+
+def _outcome(result: TrainResult) -> list[str]:
+    """What an embedder's training left behind, and how good it is."""
+    from smoothswap.training.best import monitored
+
+    best = result.best
+    if best is None:
+        measured = "no validation, so no best" if result.finished else "nothing measured yet"
+        return [f"wrote {result.path} (after {result.images:,} images; {measured})"]
+    last = monitored(result.metrics, best.monitor)
+    figure = "" if last is None else f"{best.monitor} {last:.4f}, "
+    lines = [
+        f"wrote {result.path} (last: {figure}{result.images:,} images)",
+        f"wrote {best.path} (best: {best.monitor} {best.value:.4f}, {best.images:,} images)",
+    ]
+    return [*lines, "stopped early: nothing better was found for long enough"] if result.stopped_early else lines
 
 
 def _recipe_table(recipe: Options) -> Table:

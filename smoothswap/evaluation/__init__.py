@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from smoothswap.evaluation.criteria import Criterion, Thresholds, number
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
+from smoothswap.evaluation.identification import Identification, identify
 from smoothswap.evaluation.measured import Measured
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.similarity import IdentitySimilarity, nearer_to_source, similarity
+from smoothswap.evaluation.smoothness import Walk, alignment, pairs_of_two_people, slerp, uniformity, walk
 from smoothswap.evaluation.swap_report import SwapReport, embed, swap_report
-from smoothswap.evaluation.verification import auc, pair_scores, tar_at_far, verification_auc
+from smoothswap.evaluation.verification import Verification, auc, pair_scores, tar_at_far, verification_auc, verify
 
 __all__ = [
-    "verification_auc", "auc", "tar_at_far", "pair_scores",
+    "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
+    "identify", "Identification",
+    "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
     "similarity", "nearer_to_source", "psnr", "embed",
     "swap_report", "SwapReport", "Measured", "Criterion", "Thresholds", "number", "Protocol", "weights_sha256",
     "Scene", "draw_scene",

@@ -2,8 +2,9 @@
 
 from smoothswap.training.embedder import train_embedder
 from smoothswap.training.folder import recipe_of_run
-from smoothswap.training.loop import TrainResult
+from smoothswap.training.loop import BestWeights, TrainResult
 from smoothswap.training.named import recipe, recipe_names
+from smoothswap.training.overrides import overrides_for_folder
 from smoothswap.training.recipes import EmbedderRecipe, Part, SwapperRecipe, load_recipe
 from smoothswap.training.swapper import train_swapper
 
@@ -11,6 +12,7 @@ __all__ = [
     "recipe",
     "recipe_names",
     "load_recipe",
+    "overrides_for_folder",
     "recipe_of_run",
     "train_embedder",
     "train_swapper",
@@ -18,4 +20,5 @@ __all__ = [
     "SwapperRecipe",
     "Part",
     "TrainResult",
+    "BestWeights",
 ]

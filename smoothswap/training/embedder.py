@@ -11,16 +11,17 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from smoothswap.core.errors import ConfigError, InputError
-from smoothswap.core.interfaces import FaceDataset
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import to_face_input
 from smoothswap.training.batches import Batches
+from smoothswap.training.best import Best, monitored
+from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.folder import keep_recipe, open_folder
-from smoothswap.training.loop import Loop, TrainResult
+from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_buffers,
     average_gradients,
@@ -32,9 +33,10 @@ from smoothswap.training.optimizers import (
 from smoothswap.training.parts import build_data, build_part, share
 from smoothswap.training.recipes import EmbedderRecipe
 from smoothswap.training.schedule import learning_rate
-from smoothswap.training.validation import measure_embedder
+from smoothswap.training.validation import Validation
 
-EMBEDDER = "embedder.safetensors"
+EMBEDDER, BEST = "embedder.safetensors", "embedder-best.safetensors"
+_PANEL = ("auc", "auc_shape", "d_smooth")  # figures of the last validation under the bar
 
 
 def train_embedder(
@@ -51,7 +53,8 @@ def train_embedder(
 
     Args:
         recipe: what to train and how; None when resuming takes the recipe of the run.
-        out: the run's folder; `embedder.safetensors` in it is the averaged embedder, for `smoothswap.load`.
+        out: the run's folder; `embedder.safetensors` in it is the averaged embedder, for `smoothswap.load`, and
+            `embedder-best.safetensors` the one of the best validation.
         resume: continue the run in the folder, bit for bit.
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
@@ -127,7 +130,9 @@ class EmbedderWork:
         )
         self.batches = Batches(data, sampler, fabric.device, workers=recipe.workers, memory_format=memory)
         self.augment = Augment(recipe.augment)
-        self._validation: FaceDataset | None = None
+        self.data = data
+        self.validation = self._held_out_people()
+        self._best = Best(recipe.monitor, recipe.patience)
         self._shown: dict[str, float] = {}
 
     def step(self, images: int) -> dict[str, Tensor]:
@@ -164,33 +169,66 @@ class EmbedderWork:
         real = torch.arange(every.shape[1], device=z.device) < sizes[:, None]
         return every[real], whose[real]
 
+    def _held_out_people(self) -> Validation | None:
+        """Built at the start and in every process, so that data that cannot be used end all of them at once."""
+        recipe = self.recipe
+        if recipe.validation is None:
+            return None
+        try:
+            held_out = build_data(recipe.validation, recipe.image_size, self.fabric)
+        except InputError as cause:
+            raise InputError(
+                f"no data to validate on: {cause.what}",
+                *cause.facts,
+                hint="hold out more of the people (--set data.held_out=0.3), or train without measuring "
+                "(--set validation=none)",
+            ) from cause
+        return Validation(held_out, self.data, recipe.validation_images, recipe.monitor)
+
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
         """An embedder raises no alarms; the loss and the AUC tell."""
         self._shown["loss"] = means["loss"]
         return []
 
     def panel(self) -> str:
-        """Loss and last AUC."""
-        return ", ".join(f"{name} {value:.3f}" for name, value in self._shown.items())
+        """Loss, the last validation in short, and the best one."""
+        parts = [f"{name} {value:.3f}" for name, value in self._shown.items()]
+        if self._best.value is not None:
+            parts.append(f"best {self._best.monitor} {self._best.value:.3f} at {self._best.images:,}")
+        return ", ".join(parts)
 
-    def validate(self) -> tuple[dict[str, float], Tensor | None]:
-        """Verification AUC of the averaged embedder on held-out people."""
-        if self.recipe.validation is None:
+    def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
+        """The averaged embedder on held-out people (see `Validation.measure`); keeps it where it is the best so far."""
+        if self.validation is None:
             return {}, None
-        if self._validation is None:
-            self._validation = build_data(self.recipe.validation, self.recipe.image_size)
-        values = measure_embedder(self.ema.module, self._validation, self.fabric.device)
-        self._shown.update(values)
+        values = self.validation.measure(self.ema.module, self.fabric.device, images)
+        self._best.offer(values, images, self.ema.module)
+        shown = (*_PANEL, self._best.monitor)
+        self._shown.update({name: value for name in shown if (value := monitored(values, name)) is not None})
         return values, None
 
+    def enough(self) -> bool:
+        """Whether patience has run out."""
+        return self._best.enough
+
+    def best(self, folder: Path) -> BestWeights | None:
+        """The best validation so far."""
+        best = self._best
+        return None if best.value is None else BestWeights(folder / BEST, best.images, best.monitor, best.value)
+
+    def broken(self) -> list[str]:
+        """The pictures that could not be read so far, held-out ones included."""
+        return broken_in(self.data, *([] if self.validation is None else [self.validation.held_out]))
+
     def state(self) -> dict[str, Any]:
-        """Weights, average, optimiser, position in the data."""
+        """Weights, average, optimiser, position in the data, best validation."""
         return {
             "embedder": self.embedder.state_dict(),
             "ema": self.ema.module.state_dict(),
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state(),
+            "best": self._best.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -204,7 +242,13 @@ class EmbedderWork:
         weights.load_into(self.loss, state["loss"], where="checkpoint: loss")
         restore_optimizer(self.optimizer, state["optimizer"])
         self.batches.restore(state["batches"])
+        if "best" in state:
+            self._best.restore(state["best"], self.ema.module)
 
     def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
-        """Write the averaged embedder."""
+        """Write the averaged embedder, and the one of the best validation."""
+        best = self._best
+        if best.module is not None:
+            figures = {"images": best.images, "monitor": best.monitor, "value": best.value}
+            weights.save(best.module, folder / BEST, notes={**notes, **figures})
         return weights.save(self.ema.module, folder / EMBEDDER, notes=notes)

@@ -17,7 +17,16 @@ RECIPE = "recipe.json"
 R = TypeVar("R", bound=TrainingRecipe)
 
 # What may change when a run is taken up again: none of these alters a step that was already taken.
-_FREE = {"images", "threads", "workers", "log_every", "validate_every", "checkpoint_every", "copy_alarm_after"}
+_FREE = {
+    "images",
+    "threads",
+    "workers",
+    "log_every",
+    "validate_every",
+    "checkpoint_every",
+    "copy_alarm_after",
+    "patience",
+}
 # These neither, but the run is then no longer the one that its recipe alone would give; the log says so.
 _STEERING = {"identity_weight", "change_weight", "change_weight_late", "identity_threshold", "change_late_from"}
 

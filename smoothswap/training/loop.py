@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError, CheckpointError
+from smoothswap.training.broken import keep_broken, of_all_processes
 from smoothswap.training.checkpoint import load_checkpoint, save_checkpoint
 from smoothswap.training.device import seed_step
 from smoothswap.training.health import check_finite
@@ -23,6 +24,23 @@ from smoothswap.training.logging import Log, RunLog, SilentLog
 from smoothswap.training.recipes import TrainingRecipe
 from smoothswap.training.samples import save_sheet
 from smoothswap.training.schedule import passes
+
+
+@dataclass(frozen=True)
+class BestWeights:
+    """The weights of the validation with the best figure.
+
+    Args:
+        path: their file, for `smoothswap.load`.
+        images: images seen by then.
+        monitor: name of the figure.
+        value: the figure.
+    """
+
+    path: Path
+    images: int
+    monitor: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,8 @@ class TrainResult:
         seconds: time spent on them, over all resumed parts.
         metrics: the last numbers of log and validation.
         finished: False where the run was interrupted and can be resumed.
+        stopped_early: whether it ended before its length, since nothing better was found for long enough.
+        best: the weights that did best in a validation; None where nothing was measured.
     """
 
     path: Path
@@ -42,6 +62,8 @@ class TrainResult:
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
     finished: bool = True
+    stopped_early: bool = False
+    best: BestWeights | None = None
 
 
 class Work(Protocol):
@@ -59,8 +81,17 @@ class Work(Protocol):
     def panel(self) -> str:
         """The state of things, in one line."""
 
-    def validate(self) -> tuple[dict[str, float], Tensor | None]:
-        """Numbers on held-out data, and a sheet of samples, uint8 [3, H, W]."""
+    def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
+        """Numbers on held-out data after `images` images, and a sheet of samples, uint8 [3, H, W]."""
+
+    def enough(self) -> bool:
+        """Whether the validations so far say that the training should end."""
+
+    def best(self, folder: Path) -> BestWeights | None:
+        """The best weights so far, where `save_weights` puts them; None where nothing was measured."""
+
+    def broken(self) -> list[str]:
+        """The pictures that this process could not read so far."""
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""
@@ -101,7 +132,8 @@ class Loop:
         self.images, self.seconds = 0, 0.0
         self.metrics: dict[str, float] = {}
         self._sums: dict[str, list[Tensor]] = {}
-        self._interrupted = False
+        self._enough = False
+        self._validated: int | None = None
         messages = self._restore() if resume else []
         self._first = fabric.global_rank == 0
         self.log: Log = (
@@ -120,14 +152,18 @@ class Loop:
         began, before = time.monotonic(), self.seconds
         try:
             with listener:
-                while self.images < self.recipe.images and not self._stopped(listener):
+                while not self._done() and not self._stopped(listener):
                     self._step()
                     self.seconds = before + time.monotonic() - began
             saved = self._finish()
         finally:
             self.log.close()
-        finished = self.images >= self.recipe.images
-        return TrainResult(saved, self.images, self.seconds, dict(self.metrics), finished)
+        early = self._enough and self.images < self.recipe.images
+        best = self.work.best(self.folder)
+        return TrainResult(saved, self.images, self.seconds, dict(self.metrics), self._done(), early, best)
+
+    def _done(self) -> bool:
+        return self._enough or self.images >= self.recipe.images
 
     def _step(self) -> None:
         before, recipe = self.images, self.recipe
@@ -149,7 +185,7 @@ class Loop:
             return  # the end validates and saves on its own
         if passes(before, self.images, recipe.validate_every):
             self._validate()
-        if passes(before, self.images, recipe.checkpoint_every):
+        if passes(before, self.images, recipe.checkpoint_every) and not self._enough:
             self._save()
 
     def _write_log(self) -> None:
@@ -170,8 +206,9 @@ class Loop:
         self.log.panel(self.work.panel())
 
     def _validate(self) -> None:
+        """Measure in the first process; the others wait, and hear whether to go on."""
         if self._first:
-            values, sheet = self.work.validate()
+            values, sheet = self.work.validate(self.images)
             self.metrics.update(values)
             if values:
                 self.log.write(self.images, values)
@@ -180,13 +217,19 @@ class Loop:
             if sheet is not None:
                 save_sheet(sheet, self.folder / "samples" / f"{self.images:09}.png")
                 self.log.picture(self.images, sheet)
-        self.fabric.barrier()
+            self.log.panel(self.work.panel())
+        self._validated = self.images
+        self._enough = bool(self.fabric.broadcast(self.work.enough()))
 
     def _save(self) -> Path:
         self._write_log()  # also makes sure that only a finite state is written
         path = self.folder / self.work.weights_name
+        broken = of_all_processes(self.fabric, self.work.broken())
         if self._first:
-            state = {"images": self.images, "seconds": self.seconds, "metrics": self.metrics}
+            if told := keep_broken(self.folder, broken):
+                self.log.say(told, "yellow")
+            counts = {"images": self.images, "validated": self._validated, "seconds": self.seconds}
+            state = {**counts, "metrics": self.metrics}
             save_checkpoint({**state, "work": self.work.state()}, self.folder)
             notes = {"recipe": self.recipe.name, "images": self.images, "seconds": round(self.seconds)}
             path = self.work.save_weights(self.folder, notes)
@@ -194,9 +237,12 @@ class Loop:
         return path
 
     def _finish(self) -> Path:
-        if self.images >= self.recipe.images:
+        if self._done():
             self._write_log()
-            self._validate()
+            if self._validated != self.images:  # a run that is taken up at its end was measured there
+                self._validate()
+            if self._enough and self.images < self.recipe.images:
+                self.log.say(f"stopped early after {self.images:,} of {self.recipe.images:,} images", "yellow")
         else:
             self.log.say(
                 f"interrupted after {self.images:,} of {self.recipe.images:,} images; "
@@ -214,6 +260,8 @@ class Loop:
             self.work.restore(state["work"])
             self.images, self.seconds = state["images"], state["seconds"]
             self.metrics = dict(state["metrics"])
+            self._validated = state.get("validated")
+            self._enough = self.work.enough()
         except (KeyError, ValueError, RuntimeError) as cause:
             if isinstance(cause, CheckpointError):
                 raise

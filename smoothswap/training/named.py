@@ -145,6 +145,10 @@ _NAMED: dict[Kind, dict[str, Callable[[], Recipe]]] = {
 }
 
 
+# What a loss needs beyond its own defaults, where it is put into a recipe in place of the recipe's own.
+_FOR_LOSS: dict[str, dict[str, dict[str, str]]] = {}
+
+
 def recipe_names(kind: str) -> list[str]:
     """Names of the recipes for `embedder` or `swapper`."""
     return list(_NAMED[kind_named(kind)])
@@ -167,4 +171,7 @@ def recipe(kind: str, name: str, overrides: Mapping[str, str] | None = None) -> 
         raise UnknownNameError(
             f"unknown {kind} recipe {name!r}{did_you_mean(name, recipes)}", f"recipes: {', '.join(recipes)}"
         )
-    return apply_overrides(recipes[name](), overrides or {})
+    made, wanted = recipes[name](), dict(overrides or {})
+    if isinstance(made, EmbedderRecipe) and wanted.get("loss.name", made.loss.name) != made.loss.name:
+        wanted = _FOR_LOSS.get(name, {}).get(wanted["loss.name"], {}) | wanted
+    return apply_overrides(made, wanted)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
-from smoothswap.core.errors import ConfigError, UnknownNameError
+from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
-from smoothswap.training.recipes import Part, TrainingRecipe, group_names, part_names
+from smoothswap.training.recipes import EmbedderRecipe, Part, TrainingRecipe, group_names, part_names
 
 R = TypeVar("R", bound=TrainingRecipe)
 
@@ -20,6 +22,9 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
 
     `PART.name=…` exchanges a component and keeps those of its options that the new one has too; `PART.OPTION=…` sets
     one of its options, `PART=none` leaves out a part that may be left out.
+
+    An embedder trained on another folder or data set is measured on the held-out people of the same one, where that has
+    a split `held_out`, unless the overrides name its validation.
 
     Args:
         recipe: the recipe to start from.
@@ -32,8 +37,12 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     parts, groups = part_names(type(recipe)), group_names(type(recipe))
     heads = [*parts, *groups]
     changed: dict[str, Any] = {}
-    # Names first: which options a part has depends on the component it names.
-    for key in sorted(overrides, key=lambda key: not key.endswith(".name")):
+    follows = isinstance(recipe, EmbedderRecipe) and _moves_the_data_alone(overrides)
+    # Names first: which options a part has depends on the component it names. Data before all else, since the
+    # validation may follow it.
+    for key in sorted(overrides, key=lambda key: (not key.startswith("data."), not key.endswith(".name"))):
+        if follows and not key.startswith("data."):
+            changed, follows = changed | _held_out_of(changed.get("data", recipe.data)), False
         text = overrides[key]
         head, dot, tail = key.partition(".")
         if not dot and head not in heads:
@@ -50,7 +59,38 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
         else:
             part = changed.get(head, getattr(recipe, head))
             changed[head] = _change(part, parts[head], head, tail, text)
+    if follows:
+        changed |= _held_out_of(changed["data"])
     return dataclasses.replace(recipe, **changed)
+
+
+def overrides_for_folder(folder: Path) -> dict[str, str]:
+    """The overrides that train on a folder of people: tar shards, or a sub-folder of pictures for each person.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no folder {str(folder)!r}",
+            "it is a file" if folder.exists() else "the path does not exist",
+            hint="name a folder with one sub-folder for each person, or with .tar shards",
+        )
+    shards = any(path.suffix == ".tar" for path in folder.iterdir())
+    return {"data.name": "webdataset" if shards else "identity_folder", "data.folder": str(folder)}
+
+
+def _moves_the_data_alone(overrides: Mapping[str, str]) -> bool:
+    moved = "data.name" in overrides or "data.folder" in overrides
+    return moved and "validation" not in overrides and "validation.name" not in overrides
+
+
+def _held_out_of(data: Part) -> dict[str, Part]:
+    """The validation on the held-out part of a data set; nothing where it has none."""
+    split = typing.get_type_hints(_config(data.name, "dataset")).get("split")
+    if "held_out" not in typing.get_args(split):
+        return {}
+    return {"validation": Part(data.name, {**data.options, "split": "held_out"})}
 
 
 def _parse(cls: type[TrainingRecipe], name: str, text: str) -> Any:

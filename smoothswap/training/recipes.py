@@ -17,6 +17,7 @@ from smoothswap.core.errors import CheckpointError, ConfigError, InputError, Unk
 from smoothswap.core.files import write_aside
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
+from smoothswap.training.best import MONITORS
 
 Kind = Literal["embedder", "swapper"]
 
@@ -92,7 +93,23 @@ class EmbedderRecipe(TrainingRecipe):
     learning_rate: float = option(1e-3, "highest learning rate", above=0)
     momentum: float = option(0.9, "momentum of sgd, first beta of adam", at_least=0, below=1)
     weight_decay: float = option(1e-4, "weight decay of matrices and kernels", at_least=0)
+    monitor: str = option("auc", "figure of the validation by which weights are the best", choices=tuple(MONITORS))
+    patience: int | None = option(
+        None, "stop after so many validations without a better figure; none: go on to the end", at_least=1
+    )
+    validation_images: int = option(
+        2_000, "about so many images of held-out people, and of training people, are measured", at_least=4
+    )
     augment: Augment.Config = option(Augment.Config(), "random changes of the images; its options go by dotted name")  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patience is not None and self.validation is None:
+            raise ConfigError(
+                f"patience cannot be {self.patience} without validation",
+                "what counts is how often the validation finds nothing better",
+                hint="name the data to measure on (validation.name=…), or leave patience out",
+            )
 
     @property
     def batch_size(self) -> int:

@@ -17,13 +17,14 @@ from smoothswap.core.files import write_aside
 from smoothswap.data.sampler import ShuffleSampler
 from smoothswap.modules import weights
 from smoothswap.training.batches import Batches
+from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.embedder import EMBEDDER
 from smoothswap.training.folder import keep_recipe, open_folder
 from smoothswap.training.game import Game
 from smoothswap.training.health import Health
-from smoothswap.training.loop import Loop, TrainResult
+from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_gradients,
     gan_optimizer,
@@ -136,7 +137,7 @@ class SwapperWork:
         self.discriminator_optimizer = gan_optimizer(
             self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric.device
         )
-        data = build_data(recipe.data, recipe.image_size, fabric)
+        self.data = data = build_data(recipe.data, recipe.image_size, fabric)
         self.targets, self.sources = (
             Batches(
                 data,
@@ -203,7 +204,7 @@ class SwapperWork:
         """The health panel."""
         return f"{self.health.line()} · λ_chg {self.change_weight:g}"
 
-    def validate(self) -> tuple[dict[str, float], Tensor | None]:
+    def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
         """How the averaged generator does on held-out pairs (see `measure_swapper`)."""
         recipe = self.recipe
         if recipe.validation is None:
@@ -213,6 +214,18 @@ class SwapperWork:
             self._pairs = Pairs(data, _MEASURED, recipe.seed)
         generator, f = self.ema.module, self.game.embedders[0]
         return measure_swapper(generator, f, self._pairs, self.fabric.device, self.memory_format)
+
+    def enough(self) -> bool:
+        """Never: no figure alone says when a swapper is at its best."""
+        return False
+
+    def best(self, folder: Path) -> BestWeights | None:
+        """None; the last average is what counts."""
+        return None
+
+    def broken(self) -> list[str]:
+        """The pictures that could not be read so far."""
+        return broken_in(self.data)
 
     def state(self) -> dict[str, Any]:
         """Weights, average, optimisers, position in the data, course of λ_chg, panel."""

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation.verification import auc, pair_scores, tar_at_far, verification_auc
+from smoothswap.evaluation import verification
+from smoothswap.evaluation.verification import auc, pair_scores, tar_at_far, verification_auc, verify
 
 
 def test_auc_by_hand() -> None:
@@ -101,3 +102,45 @@ def test_errors_say_what_is_missing() -> None:
         auc(torch.tensor([float("nan")]), torch.ones(1))
     with pytest.raises(ArgumentError, match=r"far must be from 0 to 1, got 1\.5"):
         tar_at_far(torch.ones(1), torch.ones(1), 1.5)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("block", [1, 64, 2**22])
+def test_going_block_by_block_changes_no_figure(monkeypatch: pytest.MonkeyPatch, grouped: bool, block: int) -> None:
+    monkeypatch.setattr(verification, "_BLOCK", block)
+    labels = torch.randint(9, (70,))
+    groups = labels % 3 if grouped else None
+    # Coarse vectors, so that scores tie.
+    z = (torch.randn(9, 4)[labels] + torch.randn(70, 4)).round() + 0.5
+    same, different = map(verification.comparable, pair_scores(z, labels, groups))
+    for far in (0.0, 0.01, 0.3, 1.0):
+        found = verify(z, labels, groups, far=far)
+        assert (found.same, found.different) == (len(same), len(different))
+        assert found.auc == pytest.approx(auc(same, different), abs=1e-12)
+        assert found.tar == tar_at_far(same, different, far)
+
+
+def test_a_constant_embedder_is_chance_whatever_its_vector() -> None:
+    labels = torch.arange(33) // 3
+    for dimensions in (3, 7, 65):
+        found = verify(torch.randn(1, dimensions).expand(33, -1), labels, far=0.1)
+        assert (found.auc, found.tar) == (0.5, 0.0)
+
+
+def test_many_pictures_need_no_matrix_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "_BLOCK", 2**16)
+    largest = 0
+    original = verification._different_scores
+
+    def watched(z: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor) -> object:
+        nonlocal largest
+        for scores in original(z, labels, groups):
+            largest = max(largest, scores.numel())
+            yield scores
+
+    monkeypatch.setattr(verification, "_different_scores", watched)
+    labels = torch.arange(1200) // 3
+    found = verify(torch.randn(1200, 2), labels)
+    assert found.same + found.different == 1200 * 1199 // 2
+    assert found.auc == pytest.approx(0.5, abs=0.05)
+    assert largest <= 2**16

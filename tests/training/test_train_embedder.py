@@ -32,9 +32,16 @@ def test_artifacts(tmp_path: Path, embedder_recipe: Make) -> None:
     assert not list(folder.glob(".*"))
     lines = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [16, 24, 24]
-    assert set(lines[2]) == {"images", "auc", "auc_shape"}
-    z = smoothswap.load(result.path)(torch.zeros(2, 3, 16, 16))
-    torch.testing.assert_close(z.norm(dim=1), torch.ones(2))
+    assert set(lines[2]) == {
+        "images", "auc", "auc_shape", "tar_at_far_1e-2", "knn_rank1", "alignment", "uniformity", "d_smooth",
+        "interpolation_count",
+    }  # fmt: skip
+    assert not (folder / "broken.txt").exists()
+    assert result.best is not None
+    assert (result.best.path, result.best.images) == (folder / "embedder-best.safetensors", 24)
+    for path in (result.path, result.best.path):
+        z = smoothswap.load(path)(torch.zeros(2, 3, 16, 16))
+        torch.testing.assert_close(z.norm(dim=1), torch.ones(2))
 
 
 def test_it_learns_to_tell_colours_apart(tmp_path: Path, embedder_recipe: Make) -> None:

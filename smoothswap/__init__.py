@@ -17,12 +17,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from smoothswap import ops
     from smoothswap.api import available, build, describe, load, load_plugins, register, save, swap
+    from smoothswap.conversion import convert
     from smoothswap.core.errors import SmoothSwapError
     from smoothswap.core.plugins import hookimpl
 
 _WHERE = {
     "available": "smoothswap.api",
     "build": "smoothswap.api",
+    "convert": "smoothswap.conversion",
     "describe": "smoothswap.api",
     "load": "smoothswap.api",
     "load_plugins": "smoothswap.api",
@@ -34,7 +36,7 @@ _WHERE = {
 }
 
 __all__ = [
-    "build", "available", "describe", "register", "load_plugins", "save", "load", "swap",
+    "build", "available", "describe", "register", "load_plugins", "save", "load", "convert", "swap",
     "ops", "hookimpl", "SmoothSwapError", "__version__",
 ]  # fmt: skip
 

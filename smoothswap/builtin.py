@@ -20,6 +20,20 @@ _COMPONENTS = (
         "the paper's embedder: ResNet-50, MLP head",
     ),
     _row("embedder", "small_resnet", "embedders.small_resnet:SmallResNet", "a small residual network for 64 px faces"),
+    _row("embedder", "iresnet", "embedders.iresnet:IResNet", "insightface's iResNet (ArcFace), weights by `convert`"),
+    _row(
+        "embedder",
+        "inception_resnet_v1",
+        "embedders.inception_resnet_v1:InceptionResnetV1",
+        "facenet-pytorch's network, weights by `convert`",
+    ),
+    _row(
+        "embedder",
+        "torchvision_resnet50",
+        "embedders.torchvision_resnet50:TorchvisionResNet50",
+        "pooled features of torchvision's ResNet-50, weights by `convert`",
+    ),
+    _row("embedder", "sface", "embedders.sface:SFace", "SFace, pretrained on photographs: a judge out of the box"),
     _row("generator", "smooth_unet", "generators.smooth_unet:SmoothUnet", "NCSN++ U-Net that takes an identity vector"),
     _row(
         "generator",

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from smoothswap.cli import components, datasets, demonstration, doctor, failures, pictures, training
+from smoothswap.cli import components, conversion, datasets, demonstration, doctor, failures, pictures, training
 
 DEBUG = "--debug"
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (pictures, datasets, training, components, doctor, demonstration):
+for group in (pictures, datasets, training, conversion, components, doctor, demonstration):
     group.add_to(app)
 
 

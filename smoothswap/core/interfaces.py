@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-Template = Literal["ffhq", "arcface112"]
+Template = Literal["ffhq", "arcface112", "mtcnn_box"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class FaceInput:
     """The face crop that an embedder wants.
 
     Args:
-        template: alignment: `ffhq` (the quad of FFHQ) or `arcface112` (five points to 112 px).
+        template: alignment: `ffhq` (the quad of FFHQ), `arcface112` (five points to 112 px) or `mtcnn_box` (the
+            upright box that the detector MTCNN draws, squeezed to a square).
         size: side in pixels.
         value_range: values of black and white.
         channel_order: `rgb` or `bgr`.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -10,6 +12,22 @@ from smoothswap.core.errors import CheckpointError
 from smoothswap.discriminators.stylegan2 import SMALLEST, StyleGAN2Discriminator
 from smoothswap.modules.state_mapping import StateMapping
 from smoothswap.ops import setup_filter
+
+_FROM_RGB = re.compile(r"b(\d+)\.fromrgb\.weight")
+
+
+def stylegan2_ada_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Sizes of the discriminator, as its layers show them; what they do not show is left out."""
+    sizes = [int(found[1]) for key in state if (found := _FROM_RGB.fullmatch(key))]
+    last = state.get(f"b{SMALLEST}.conv.weight")
+    if len(sizes) != 1 or last is None:
+        return {}
+    size, widest = sizes[0], last.shape[0]
+    channels = state[f"b{size}.fromrgb.weight"].shape[0]
+    features = last.shape[1] - widest
+    return {
+        "image_size": size, "channel_base": channels * size, "channel_max": widest, "stddev_features": features
+    }  # fmt: skip
 
 
 def convert_stylegan2_ada(

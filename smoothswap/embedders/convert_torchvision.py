@@ -1,4 +1,4 @@
-"""Weights of torchvision's ResNet-50 for the trunk of `smooth_resnet50`."""
+"""Weights of torchvision's ResNet-50 for `torchvision_resnet50` and for the trunk of `smooth_resnet50`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Mapping
 import torch
 
 from smoothswap.embedders.smooth_resnet50 import SmoothResNet50
+from smoothswap.embedders.torchvision_resnet50 import TorchvisionResNet50
 from smoothswap.modules.state_mapping import StateMapping
 
 CLASSIFIER = ("fc.weight", "fc.bias")
 
 
-def convert_torchvision(state: Mapping[str, torch.Tensor], embedder: SmoothResNet50) -> dict[str, torch.Tensor]:
+def convert_torchvision(
+    state: Mapping[str, torch.Tensor], embedder: SmoothResNet50 | TorchvisionResNet50
+) -> dict[str, torch.Tensor]:
     """Map a state dict of torchvision's `resnet50` to one of `embedder`.
 
-    The names of the trunk are torchvision's; the classifier `fc` is left out, and the head keeps the embedder's own
-    weights. The pictures are not the same: torchvision's are normalised by ImageNet's mean and deviation, the
-    embedder's are in [-1, 1], so that the weights are a start for training.
+    The names of the trunk are torchvision's; the classifier `fc` is left out, whatever it tells apart. With
+    `torchvision_resnet50` the embedder is then torchvision's. With `smooth_resnet50` the head keeps the embedder's own
+    weights, and the pictures are not the same (torchvision's are normalised by ImageNet's mean and deviation, the
+    embedder's are in [-1, 1]), so that the weights are a start for training.
 
     Args:
         state: tensors by name; checkpoints from before BatchNorm counted batches are accepted.
@@ -33,9 +37,5 @@ def convert_torchvision(state: Mapping[str, torch.Tensor], embedder: SmoothResNe
     for key in CLASSIFIER:
         mapping.drop(key)
     mapping.keep(embedder, "head")
-    for name, value in embedder.trunk.state_dict().items():
-        if name.endswith("num_batches_tracked") and name not in mapping:
-            mapping.set(f"trunk.{name}", value)
-        else:
-            mapping.tensor(name, f"trunk.{name}")
+    mapping.same_names(embedder.trunk, "trunk.")
     return mapping.finish(embedder)

@@ -10,6 +10,7 @@ target.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +25,20 @@ from smoothswap.modules.residual import ResidualBlock
 from smoothswap.modules.state_mapping import StateMapping
 
 PREFIX = "all_modules"
+
+
+def score_sde_options(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Width and identity of the generator, as the embedding layers show them; what they do not show is left out.
+
+    The other options (levels, blocks, resampling, …) have to be known from the configuration of the training.
+    """
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    first = 1 if f"{PREFIX}.0.W" in plain else 0
+    layer = plain.get(f"{PREFIX}.{first}.weight")
+    if layer is None or layer.dim() != 2:
+        return {}
+    width, entries = layer.shape
+    return {"base_channels": width // 4, "identity_dim": entries, "identity_scale": "unit_length"}
 
 
 def convert_score_sde(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -10,11 +11,18 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.shapes import check_features
 
-# Left, top, right, bottom edge of the template's crop within an FFHQ crop, as shares of its side. The window of
-# ArcFace's 112 px template follows from where the five points lie in an FFHQ crop of 256 px.
+# Left, top, right, bottom edge of the template's crop within an FFHQ crop, as shares of its side.
+#
+# arcface112 follows from where the five points lie in an FFHQ crop of 256 px.
+#
+# mtcnn_box is approximate, since a detector's box follows no landmarks: the medians of the boxes that facenet-pytorch's
+# MTCNN drew on 7 photographs of upright faces (left 60, top 51, right 194, bottom 237 px of 256) and on 12 heads of
+# FaceWorld (57, 46, 199, 236), taken together and made symmetric. Single boxes lie about 17 px beside it sideways, as
+# the head turns, and 8 px in height.
 WINDOWS = {
     "ffhq": (0.0, 0.0, 1.0, 1.0),
     "arcface112": (33.0 / 256, 31.4 / 256, 223.5 / 256, 221.9 / 256),
+    "mtcnn_box": (57.0 / 256, 50.0 / 256, 199.0 / 256, 237.0 / 256),
 }
 
 
@@ -32,13 +40,7 @@ def to_face_input(images: torch.Tensor, expects: FaceInput) -> torch.Tensor:
         ArgumentError: `images` is of another shape, or an FFHQ crop does not hold the expected template.
     """
     check_features(images, 3, "images")
-    if expects.template not in WINDOWS:
-        raise ArgumentError(
-            f"an FFHQ crop cannot be turned into the template {expects.template!r}",
-            f"templates: {', '.join(WINDOWS)}",
-            hint="Declare one of these in the embedder's `expects`.",
-        )
-    left, top, right, bottom = WINDOWS[expects.template]
+    left, top, right, bottom = _window(expects)
     H, W = images.shape[2:]
     with torch.autocast(images.device.type, enabled=False):  # half precision would lose grey levels
         faces = images.to(torch.promote_types(images.dtype, torch.float32))
@@ -50,6 +52,26 @@ def to_face_input(images: torch.Tensor, expects: FaceInput) -> torch.Tensor:
     if (low, high) != (-1.0, 1.0):
         faces = (faces + 1) * ((high - low) / 2) + low
     return faces.flip(1) if expects.channel_order == "bgr" else faces
+
+
+def ffhq_side(expects: FaceInput) -> int:
+    """Side in pixels of the smallest FFHQ crop that `to_face_input` need not enlarge.
+
+    Raises:
+        ArgumentError: an FFHQ crop does not hold the expected template.
+    """
+    left, top, right, bottom = _window(expects)
+    return math.ceil(expects.size / min(right - left, bottom - top) - 1e-9)
+
+
+def _window(expects: FaceInput) -> tuple[float, float, float, float]:
+    if expects.template not in WINDOWS:
+        raise ArgumentError(
+            f"an FFHQ crop cannot be turned into the template {expects.template!r}",
+            f"templates: {', '.join(WINDOWS)}",
+            hint="Declare one of these in the embedder's `expects`.",
+        )
+    return WINDOWS[expects.template]
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,26 @@ from smoothswap.core.errors import ArgumentError
 HeadKind = Literal["mlp", "linear", "plain"]
 
 
+def unit_vectors(features: torch.Tensor) -> torch.Tensor:
+    """Features [B, D] -> vectors [B, D] of length one, at least of single precision."""
+    # Under autocast they have half precision, in which a length of one would only be one to three digits.
+    return F.normalize(features.to(torch.promote_types(features.dtype, torch.float32)), dim=1)
+
+
+def check_batch_norm(embedder: nn.Module, count: int, hint: str = "call .eval() to embed a single image") -> None:
+    """Refuse a batch of which BatchNorm can take no statistics.
+
+    Raises:
+        ArgumentError: a single image while training.
+    """
+    if embedder.training and count == 1:
+        raise ArgumentError(
+            "an embedder with BatchNorm cannot train on a batch of one image",
+            "BatchNorm needs the statistics of two images or more",
+            hint=f"Use a larger batch, {hint}.",
+        )
+
+
 class IdentityHead(nn.Module):
     """Features [B, F] -> unit vectors [B, D].
 
@@ -48,12 +68,8 @@ class IdentityHead(nn.Module):
         Raises:
             ArgumentError: a single image while training.
         """
-        if self.training and self.needs_batch and count == 1:
-            raise ArgumentError(
-                "an embedder with BatchNorm cannot train on a batch of one image",
-                "BatchNorm needs the statistics of two images or more",
-                hint="Use a larger batch, call .eval() to embed a single image, or build it with head='plain'.",
-            )
+        if self.needs_batch:
+            check_batch_norm(self, count, "call .eval() to embed a single image, or build it with head='plain'")
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features [B, F] -> unit vectors [B, D], at least of single precision.
@@ -62,6 +78,4 @@ class IdentityHead(nn.Module):
             ArgumentError: a single image while training.
         """
         self.check_batch(features.shape[0])
-        h = self.layers(features)
-        # Under autocast h has half precision, in which a length of one would only be one to three digits.
-        return F.normalize(h.to(torch.promote_types(h.dtype, torch.float32)), dim=1)
+        return unit_vectors(self.layers(features))

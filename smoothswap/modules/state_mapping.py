@@ -64,6 +64,17 @@ class StateMapping:
         """Give a tensor that the foreign state dict does not have."""
         self._mapped[name] = value
 
+    def same_names(self, module: nn.Module, prefix: str = "") -> None:
+        """Map every tensor of `module` from the foreign one of its name; `prefix` stands before the new names.
+
+        Files from before BatchNorm counted batches have no `num_batches_tracked`: the module's own is taken.
+        """
+        for name, value in module.state_dict().items():
+            if name.endswith("num_batches_tracked") and name not in self:
+                self.set(prefix + name, value)
+            else:
+                self.tensor(name, prefix + name)
+
     def keep(self, module: nn.Module, prefix: str) -> None:
         """Take the tensors of `module` whose names start with `prefix.` from the module itself."""
         for name, value in module.state_dict().items():

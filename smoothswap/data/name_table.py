@@ -75,3 +75,18 @@ class NameTable(Sequence[str]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def join_names(pieces: list[tuple[Array, Array]]) -> tuple[NameTable, Array]:
+    """One table of the names of several.
+
+    Args:
+        pieces: S pairs of text [T] and lengths [n] (see `NameTable.stretch`).
+
+    Returns:
+        The table, and int64 [S + 1] where the names of each piece begin.
+    """
+    text = np.concatenate([text for text, _ in pieces])
+    ends = np.concatenate([[0], np.cumsum(np.concatenate([lengths for _, lengths in pieces]))]).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum([len(lengths) for _, lengths in pieces])]).astype(np.int64)
+    return NameTable(text, ends), starts

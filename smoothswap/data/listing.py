@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +93,9 @@ class _Found:
 
 
 def _walk(top: bytes, old: Listing | None) -> list[_Found]:
-    known = {} if old is None else {old.folders.raw(i): i for i in range(len(old.folders))}
+    known = {} if old is None else {path: number for number, path in enumerate(old.folders.every())}
+    subs = [] if old is None else old.subs.every()
+    sub_starts = [] if old is None else old.sub_starts.tolist()
     times = [] if old is None else list(map(tuple, old.times.tolist()))
     found: list[_Found] = []
     seen: set[tuple[int, int]] = set()
@@ -112,9 +113,9 @@ def _walk(top: bytes, old: Listing | None) -> list[_Found]:
         seen.add((status.st_dev, status.st_ino))
         own = (status.st_mtime_ns, status.st_ctime_ns)
         number = known.get(path)
-        if old is not None and number is not None and times[number] == own:
+        if number is not None and times[number] == own:
             found.append(_Found(path, own, number))
-            names: Iterable[bytes] = map(old.subs.raw, range(*old.sub_starts[number : number + 2].tolist()))
+            names = subs[sub_starts[number] : sub_starts[number + 1]]
         else:
             try:
                 files, names = _scan(os.path.join(top, path))  # noqa: PTH118
@@ -125,7 +126,7 @@ def _walk(top: bytes, old: Listing | None) -> list[_Found]:
                 _left_out(path, cause)
                 names = []
         prefix = path + b"/" if path else b""
-        open_ += [prefix + name for name in reversed(list(names))]
+        open_ += [prefix + name for name in reversed(names)]
     return found
 
 

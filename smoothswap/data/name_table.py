@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -63,6 +64,14 @@ class NameTable(Sequence[str]):
             raise IndexError(index)
         first, last = self.ends[index % len(self) :][:2].tolist()
         return self.text[first:last].numpy().tobytes()
+
+    def every(self) -> list[bytes]:
+        """All names as the system gives them; for tables that are small enough."""
+        text, ends = self.text.numpy().tobytes(), self.ends.tolist()
+        return [text[first:last] for first, last in pairwise(ends)]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(os.fsdecode, self.every())
 
     def stretch(self, first: int, last: int) -> tuple[Array, Array]:
         """Text [T'] and lengths [last − first] of consecutive names."""

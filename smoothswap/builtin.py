@@ -90,6 +90,9 @@ _COMPONENTS = (
         "data.identity_folder:IdentityFolder",
         "a folder with one sub-folder a person (VGGFace2)",
     ),
+    _row(
+        "dataset", "webdataset", "data.webdataset:WebDataset", "sharded WebDataset tars of known people, read at random"
+    ),
     _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size"),
     _row("landmarker", "dlib68", "pipeline.dlib68:Dlib68", "68 points by dlib (extra: landmarks68)"),
     _row(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import torch
+
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
-from smoothswap.data.folder import FolderDataset, find_pictures, in_split
+from smoothswap.data.folder import FolderStore
+from smoothswap.data.index_file import Array
+from smoothswap.data.listing import Listing, list_pictures
+from smoothswap.data.pictures import PictureDataset, ranges
+from smoothswap.data.split import in_split
 
 
-class IdentityFolder(FolderDataset):
+class IdentityFolder(PictureDataset):
     """Pictures of known people: every sub-folder is a person, with pictures at any depth (VGGFace2's layout).
 
     `names` are the sub-folders in the order of the person indices. `dropped` counts the people of this split left
@@ -33,31 +39,35 @@ class IdentityFolder(FolderDataset):
         split: Literal["train", "held_out", "all"] = option("train", "which part of the people")
         held_out: float = option(0.1, "part of the people that is held out", at_least=0, below=1)
         mirror: bool = option(False, "append the mirrored copy of every picture")
+        index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
     def __init__(self, config: Config) -> None:
         root = Path(config.folder).expanduser()
-        found = [name for name in find_pictures(root) if "/" in name]
-        by_person = {person: list(files) for person, files in itertools.groupby(sorted(found), key=_person)}
-        chosen = {
-            person: files
-            for person, files in sorted(by_person.items())
-            if in_split(person, config.split, config.held_out)
-        }
-        kept = {person: files for person, files in chosen.items() if len(files) >= config.min_images}
-        self.dropped = len(chosen) - len(kept)
+        listing = list_pictures(root, config.index)
+        everybody, firsts, counts = _people(listing)
+        inside = [in_split(person, config.split, config.held_out) for person in everybody]
+        chosen = np.array(inside, dtype=bool)
+        kept = np.flatnonzero(chosen & (counts >= config.min_images))
+        self.dropped = int(chosen.sum()) - len(kept)
         if len(kept) < 2:
             raise InputError(
                 f"the folder {str(root)!r} has too few people: {len(kept)} in the split {config.split!r}",
-                f"sub-folders with pictures: {len(by_person)}, of them in the split: {len(chosen)}",
+                f"sub-folders with pictures: {len(everybody)}, of them in the split: {chosen.sum()}",
                 f"left out for fewer than {config.min_images} pictures: {self.dropped}",
                 hint="at least 2 people are needed: one sub-folder for each, with their pictures in it",
             )
-        self.names = list(kept)
-        files = [name for person in kept for name in kept[person]]
-        people = [number for number, person in enumerate(kept) for _ in kept[person]]
-        super().__init__(root, files, people, config.image_size, config.mirror)
+        self.names = [everybody[person] for person in kept]
+        people = torch.repeat_interleave(torch.arange(len(kept)), torch.from_numpy(counts[kept]))
+        files = ranges(firsts[kept], counts[kept])
+        super().__init__(FolderStore(root, listing), files, people, config.image_size, config.mirror)
         self.config = config
 
 
-def _person(name: str) -> str:
-    return name.partition("/")[0]
+def _people(listing: Listing) -> tuple[list[str], Array, Array]:
+    """Everybody with a picture: name, first file and number of files; theirs lie one after another."""
+    tops = [name.partition("/")[0] for name in listing.folders]
+    begins = [i for i in range(1, len(tops)) if tops[i] != tops[i - 1]]
+    firsts = listing.starts[begins]
+    counts = np.diff(np.append(firsts, listing.starts[-1]))
+    some = np.flatnonzero(counts)
+    return [tops[begins[i]] for i in some], firsts[some], counts[some]

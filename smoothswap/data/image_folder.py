@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
-from smoothswap.data.folder import FolderDataset, find_pictures, in_split
+from smoothswap.data.folder import FolderStore
+from smoothswap.data.listing import list_pictures
+from smoothswap.data.pictures import PictureDataset
+from smoothswap.data.split import in_split
 
 
-class ImageFolder(FolderDataset):
+class ImageFolder(PictureDataset):
     """Pictures anywhere below a folder, each taken as its own person (FFHQ's layout, or any other).
 
     Which pictures are held out is decided by the hash of each file's path in the folder without its suffix: it stays
@@ -30,16 +35,23 @@ class ImageFolder(FolderDataset):
         split: Literal["train", "held_out", "all"] = option("train", "which part of the pictures")
         held_out: float = option(0.1, "part of the pictures that is held out", at_least=0, below=1)
         mirror: bool = option(False, "append the mirrored copy of every picture")
+        index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
     def __init__(self, config: Config) -> None:
         root = Path(config.folder).expanduser()
-        found = find_pictures(root)
-        files = [name for name in found if in_split(str(Path(name).with_suffix("")), config.split, config.held_out)]
+        store = FolderStore(root, list_pictures(root, config.index))
+        found = len(store.names)
+        inside = (i for i in range(found) if in_split(_stem(store.name(i)), config.split, config.held_out))
+        files = torch.arange(found) if config.split == "all" else torch.tensor(list(inside), dtype=torch.int64)
         if len(files) < 2:
             raise InputError(
                 f"the folder {str(root)!r} has too few pictures: {len(files)} in the split {config.split!r}",
-                f"pictures found at any depth: {len(found)}, held out: {config.held_out:.0%}",
+                f"pictures found at any depth: {found}, held out: {config.held_out:.0%}",
                 hint="at least 2 pictures of different people are needed, such as .jpg or .png files",
             )
-        super().__init__(root, files, range(len(files)), config.image_size, config.mirror)
+        super().__init__(store, files, torch.arange(len(files)), config.image_size, config.mirror)
         self.config = config
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]

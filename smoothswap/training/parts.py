@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 
+from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import CATALOGUE, build
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.interfaces import FaceDataset
@@ -50,14 +49,6 @@ def build_data(part: Part, image_size: int, fabric: Fabric | None = None) -> Fac
             hint="leave the size to the recipe's image_size",
         )
     return dataset
-
-
-def cache_folder() -> Path:
-    """Where pictures that were rendered for a training are kept: `$SMOOTHSWAP_CACHE`, or in the user's cache folder."""
-    named = os.environ.get("SMOOTHSWAP_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smoothswap"
 
 
 def share(total: int, world_size: int, accumulate: int, what: str) -> int:

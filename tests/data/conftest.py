@@ -35,3 +35,9 @@ def write() -> Callable[..., Path]:
 def people() -> Callable[[Path, dict[str, int]], Path]:
     """`people(root, counts)`: a sub-folder for each name; picture k of person number p has the value 10·p + k + 1."""
     return _people
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the user's cache folder."""
+    monkeypatch.setenv("SMOOTHSWAP_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from smoothswap.core.errors import InputError
-from smoothswap.data.decode import MAX_PIXELS, read_rgb
+from smoothswap.data.decode import MAX_PIXELS, decode_rgb, read_rgb
+from smoothswap.data.square import centre_square
 
 RAMP = np.linspace(0, 255, 12 * 8).reshape(8, 12).astype(np.uint8)
 
@@ -170,3 +171,17 @@ def test_decompression_bomb(tmp_path: Path) -> None:
         (tmp_path / "bomb.png").write_bytes(png)
         with pytest.raises(InputError, match=r"bomb.png' is too large to be decoded\n(?s:.*)128 million pixels"):
             read_rgb(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "decoded"), [(512, 640, (128, 160)), (255, 300, (255, 300)), (256, 256, (128, 128))]
+)
+def test_a_large_jpeg_is_decoded_smaller(tmp_path: Path, height: int, width: int, decoded: tuple[int, int]) -> None:
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 100 * np.sin(x / 17 + y / (11 + 6 * channel)) for channel in range(3)]
+    Image.fromarray(np.stack(waves, -1).astype(np.uint8)).save(tmp_path / "large.jpg", quality=95)
+    data = (tmp_path / "large.jpg").read_bytes()
+    small = decode_rgb(data, "large", 64)
+    assert small.shape[:2] == decoded, "at least twice the side that is needed"
+    difference = centre_square(small, 64).float() - centre_square(read_rgb(tmp_path / "large.jpg"), 64).float()
+    assert difference.square().mean().sqrt() < 1.5

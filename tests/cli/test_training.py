@@ -21,7 +21,8 @@ Run = Callable[..., Any]
 TINY = {
     "image_size": SIZE, "data.name": "test_colours", "validation.name": "test_colours", "images": 32,
     "people_per_batch": 4, "images_per_person": 2, "embedder.dim": 8, "embedder.widths": "8,8",
-    "embedder.blocks": "1,1", "embedder.flat_channels": 4, "embedder.hidden": 16, "warmup_images": 0, "validate_every": 16,
+    "embedder.blocks": "1,1", "embedder.flat_channels": 4, "embedder.hidden": 16, "warmup_images": 0,
+    "validate_every": 16,
 }  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def words(out: Path, *more: object, **changed: object) -> list[object]:
 
 @smoothswap.register("test_centred", kind="loss")
 class Centred(torch.nn.Module):
-    """A loss as a plugin would bring it: pictures of one person to their mean, with a weight of its own."""
+    """A loss as a plugin would bring it: pictures of one person to their mean, with weights of its own."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):

@@ -83,7 +83,7 @@ def test_validation_follows_the_data(tmp_path: Path, faces: Path) -> None:
     assert kept.validation is not None
     assert kept.validation.options["split"] == "held_out_people"
     (tmp_path / "0.tar").write_bytes(b"")
-    assert overrides_for_folder(tmp_path) == {"data.name": "webdataset", "data.folder": str(tmp_path)}
+    assert overrides_for_folder(tmp_path) == {"data.name": "webdataset", "data.shards": str(tmp_path)}
 
 
 def test_refusals_say_what_to_set(faces: Path, tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]) -> None:

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from smoothswap import ops
-    from smoothswap.api import available, build, describe, load, load_plugins, register, save, swap
+    from smoothswap.api import available, build, describe, embed, load, load_plugins, register, save, swap
     from smoothswap.conversion import convert
     from smoothswap.core.errors import SmoothSwapError
     from smoothswap.core.plugins import hookimpl
@@ -26,6 +26,7 @@ _WHERE = {
     "build": "smoothswap.api",
     "convert": "smoothswap.conversion",
     "describe": "smoothswap.api",
+    "embed": "smoothswap.api",
     "load": "smoothswap.api",
     "load_plugins": "smoothswap.api",
     "register": "smoothswap.api",
@@ -36,7 +37,7 @@ _WHERE = {
 }
 
 __all__ = [
-    "build", "available", "describe", "register", "load_plugins", "save", "load", "convert", "swap",
+    "build", "available", "describe", "register", "load_plugins", "save", "load", "convert", "swap", "embed",
     "ops", "hookimpl", "SmoothSwapError", "__version__",
 ]  # fmt: skip
 

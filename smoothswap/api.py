@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from smoothswap.pipeline import SwapOutcome
+    from smoothswap.pipeline import EmbedReport, SwapOutcome
 
-__all__ = ["available", "build", "describe", "load", "load_plugins", "register", "save", "swap"]
+__all__ = ["available", "build", "describe", "embed", "load", "load_plugins", "register", "save", "swap"]
 
 MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
 
@@ -88,6 +88,45 @@ def swap(
         weights_hash=digest,
         **keywords,
     )
+
+
+def embed(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    embedder: Path | str | None = None,
+    device: str = "cpu",
+    **keywords: Any,
+) -> EmbedReport:
+    """Write the identity vectors of a folder of pictures to an .npz file; see `smoothswap.pipeline.embed_folder`.
+
+    Args:
+        folder: pictures at any depth; the first sub-folder is the person.
+        out: the file, ending in `.npz`; replaced where it exists.
+        embedder: an embedder's file; the shipped one where it is left out.
+        device: where the embedder runs.
+        keywords: `align`, `batch`, `workers` and more, passed on to `smoothswap.pipeline.embed_folder`.
+
+    Raises:
+        InputError: no such folder, no picture in it that can be used, an `out` that cannot be.
+        ConfigError: a device that this machine does not have.
+        CheckpointError: the embedder cannot be loaded, or the file holds another kind of model.
+        WorkError: the disk is full, or a process that reads pictures died.
+    """
+    from smoothswap.core.errors import CheckpointError
+    from smoothswap.evaluation.protocol import component_name, weights_sha256
+    from smoothswap.pipeline import embed_folder
+
+    check_device(device)
+    file = model_files(None)[1] if embedder is None else Path(embedder)
+    model = load(file, device)
+    row = model.smoothswap_component
+    if row.kind != "embedder":
+        raise CheckpointError(
+            f"{str(file)!r} is no embedder", f"it holds the {row.kind} {row.name!r}", hint="give an embedder's file"
+        )
+    facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
+    return embed_folder(folder, out, embedder=model, facts=facts, **keywords)
 
 
 def check_device(name: str) -> None:

@@ -1,4 +1,4 @@
-"""`swap` and `inspect`: from picture file to picture file."""
+"""`swap`, `inspect` and `embed`: from picture files to picture, text and vectors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from smoothswap.cli.progress import bar
 from smoothswap.core.errors import InputError
 
 
@@ -14,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     app.command("swap")(swap)
     app.command("inspect")(inspect)
+    app.command("embed")(embed)
 
 
 def swap(
@@ -84,6 +86,65 @@ def inspect(
     from smoothswap.pipeline import inspect_file
 
     typer.echo(inspect_file(file))
+
+
+def embed(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Pictures at any depth; the first sub-folder is the person.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write, .npz; replaced where it exists.", show_default=False)
+    ],
+    embedder: Annotated[
+        Path | None,
+        typer.Option(
+            help="An embedder's file, as `train embedder` writes it. Left out: the one that ships, trained on rendered "
+            "faces of 64 px.",
+            show_default=False,
+        ),
+    ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Find the largest face of each picture and crop it. Left out: pictures are FFHQ crops already.",
+        ),
+    ] = False,
+    landmarker: Annotated[
+        str, typer.Option(help="How --align finds faces: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
+    ] = "yunet",
+    batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the embedder together.")] = 64,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that read pictures; 0: none. Left out: one for each core, at most 8.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the embedder runs: cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Write the identity vectors of a folder of faces to one file.
+
+    The file holds `vectors` (float32, one row of unit length for each picture), `paths`, `people` and `embedder` (name,
+    sha256 of the weights, crop, as JSON); numpy.load opens it. Pictures that cannot be read, and with --align those
+    without a face, are left out, counted here and listed in the file under `skipped` and `reasons`.
+    """
+    from smoothswap import api
+
+    with bar("embedding") as progress:
+        report = api.embed(
+            folder,
+            out,
+            embedder=embedder,
+            align=align,
+            landmarker=landmarker,
+            batch=batch,
+            workers=workers,
+            device=device,
+            progress=progress,
+        )
+    typer.echo(report)
 
 
 def _face(text: str) -> int | Literal["all"]:

@@ -1,6 +1,7 @@
 """Photographs: find faces, align them, swap them, paste them back, and say so in the picture."""
 
 from smoothswap.pipeline.align import AlignReport, align_folder
+from smoothswap.pipeline.embed import EmbedReport, embed_folder
 from smoothswap.pipeline.face import Face, Landmarker
 from smoothswap.pipeline.ffhq import Square, arcface_square, crop, ffhq_square
 from smoothswap.pipeline.inspection import Inspection, inspect_file
@@ -13,5 +14,6 @@ __all__ = [
     "swap_file", "swap_pictures", "SwapOutcome", "SwapResult",
     "Picture", "inspect_file", "Inspection", "Mark",
     "align_folder", "AlignReport",
+    "embed_folder", "EmbedReport",
     "Face", "Landmarker", "Square", "ffhq_square", "arcface_square", "crop", "paste",
 ]  # fmt: skip

@@ -77,11 +77,13 @@ def overrides_for_folder(folder: Path) -> dict[str, str]:
             hint="name a folder with one sub-folder for each person, or with .tar shards",
         )
     shards = any(path.suffix == ".tar" for path in folder.iterdir())
-    return {"data.name": "webdataset" if shards else "identity_folder", "data.folder": str(folder)}
+    if shards:
+        return {"data.name": "webdataset", "data.shards": str(folder)}
+    return {"data.name": "identity_folder", "data.folder": str(folder)}
 
 
 def _moves_the_data_alone(overrides: Mapping[str, str]) -> bool:
-    moved = "data.name" in overrides or "data.folder" in overrides
+    moved = any(f"data.{option}" in overrides for option in ("name", "folder", "shards"))
     return moved and "validation" not in overrides and "validation.name" not in overrides
 
 

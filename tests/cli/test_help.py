@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from smoothswap.cli import app
 
 COMMANDS = [
-    ("swap",), ("inspect",), ("align",), ("faceworld",), ("train",), ("train", "embedder"), ("train", "swapper"),
+    ("swap",), ("inspect",), ("embed",), ("align",), ("faceworld",), ("train",), ("train", "embedder"),
+    ("train", "swapper"),
     ("train", "recipes"), ("list",), ("describe",), ("plugins",), ("doctor",), ("demo",),
 ]  # fmt: skip
 
@@ -41,6 +42,8 @@ def test_the_top_names_every_command() -> None:
     ("words", "facts"),
     [
         (("swap",), ["SOURCE", "TARGET", "x>=0", "default: all", "--no-mark", "generator.safetensors"]),
+        (("train", "embedder"), ["--loss", "--data", "FOLDER", "embedder-best.safetensors", "patience"]),
+        (("embed",), ["--embedder", "--align", "--batch", "x>=1", "--workers", "--device", ".npz"]),
         (("align",), ["--size", "x>=", "pixels", "--workers"]),
         (("faceworld",), ["--size", "x>=", "--seed"]),
         (("train", "swapper"), ["--embedder", "--set", "--resume", "x>=1", "bf16", "faceworld_64"]),

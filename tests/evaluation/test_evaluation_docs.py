@@ -16,7 +16,7 @@ def test_the_examples_of_the_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     options = {"base_channels": 4, "channel_multipliers": (1,), "blocks_per_level": 1, "attention_resolutions": ()}
     names = {
         "generator": smoothswap.build("smooth_unet", image_size=16, identity_dim=8, **options),
@@ -25,6 +25,7 @@ def test_the_examples_of_the_page_run(
         "z": torch.randn(12, 8),
         "labels": torch.arange(12) // 2,
         "groups": torch.arange(12) // 4,
+        "gallery": torch.randn(20, 8),
     }
     for block in blocks:
         exec(block.replace('"), 64, seed', '"), 2, seed'), names)

@@ -55,7 +55,16 @@ def test_overrides() -> None:
 def test_exchanging_a_part_drops_options_that_the_new_one_lacks() -> None:
     first = recipe("embedder", "faceworld_64", {"loss.temperature": "0.2"})
     assert first.loss.options["temperature"] == 0.2  # type: ignore[union-attr]
-    assert recipe("embedder", "faceworld_64", {"loss.name": "arcface"}).loss.options == {}  # type: ignore[union-attr]
+    assert recipe("embedder", "paper_256", {"loss.name": "arcface"}).loss.options == {}  # type: ignore[union-attr]
+
+
+def test_a_loss_brings_what_it_needs_and_the_caller_has_the_last_word() -> None:
+    brought = recipe("embedder", "faceworld_64", {"loss.name": "arcface"})
+    assert brought.loss == Part("arcface", {"scale": 16.0, "margin": 0.1})  # type: ignore[union-attr]
+    said = recipe("embedder", "faceworld_64", {"loss.name": "arcface", "loss.margin": "0.5"})
+    assert said.loss == Part("arcface", {"scale": 16.0, "margin": 0.5})  # type: ignore[union-attr]
+    own = recipe("embedder", "faceworld_64", {"loss.name": "supcon"})
+    assert own.loss == Part("supcon", {"temperature": 0.1})  # type: ignore[union-attr]
 
 
 def test_groups_of_options_go_by_dotted_name() -> None:

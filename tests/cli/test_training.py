@@ -1,0 +1,103 @@
+"""`train embedder` and `embed` by their words."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import smoothswap
+from smoothswap.core.catalogue import CATALOGUE
+from smoothswap.core.config import Options, option
+from smoothswap.training.checkpoint import read_checkpoint
+
+Run = Callable[..., Any]
+TINY = {
+    "image_size": 16, "data.name": "test_colours", "validation.name": "test_colours", "images": 32,
+    "people_per_batch": 4, "images_per_person": 2, "embedder.dim": 8, "embedder.widths": "8,8",
+    "embedder.blocks": "1,1", "embedder.flat_channels": 4, "embedder.hidden": 16, "warmup_images": 0,
+    "validate_every": 16,
+}  # fmt: skip
+
+
+def words(out: Path, *more: object, **changed: object) -> list[object]:
+    changes = [word for key, value in (TINY | changed).items() for word in ("--set", f"{key}={value}")]
+    return ["train", "embedder", "--out", out, "--accelerator", "cpu", "--no-progress", *changes, *more]
+
+
+class Centred(torch.nn.Module):
+    """A loss as a plugin would bring it: pictures of one person to their mean, with weights of its own."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        people: int = option(help="number of people")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = torch.nn.Parameter(torch.ones(config.people))
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        means = torch.stack([z[labels == label].mean(0) for label in labels])
+        return (self.weight[labels] * (z - means).square().sum(1)).mean()
+
+
+def test_loss_by_name_and_what_is_told_at_the_end(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("training.tiny")  # here and not above: tests that go over the catalogue are not to see it
+    monkeypatch.setattr(CATALOGUE, "_rows", CATALOGUE._rows)
+    smoothswap.register("test_centred", kind="loss", summary="to the mean")(Centred)
+    outcome = run(*words(tmp_path / "run", "--loss", "triplet"))
+    assert outcome.code == 0
+    assert f"wrote {tmp_path / 'run' / 'embedder.safetensors'} (last: auc " in outcome.out
+    assert f"wrote {tmp_path / 'run' / 'embedder-best.safetensors'} (best: auc " in outcome.out
+    assert '"triplet"' in (tmp_path / "run" / "recipe.json").read_text()
+    outcome = run(*words(tmp_path / "plugin", "--loss", "test_centred"))
+    assert outcome.code == 0
+    state = read_checkpoint(tmp_path / "plugin" / "checkpoint-last.safetensors")
+    weight = state["work"]["loss"]["weight"]
+    assert weight.shape == (6,)
+    assert not torch.equal(weight, torch.ones(6))
+    again = run(*words(tmp_path / "run", "--loss", "softmax", "--resume"))
+    assert again.code == 2
+    assert "another recipe" in again.err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--loss", "supkon"], "Did you mean 'supcon'"),
+        (["--loss", "triplet", "--set", "loss.name=softmax"], "loss.name cannot be both 'triplet' and 'softmax'"),
+        (["--data", "nowhere"], "there is no folder 'nowhere'"),
+        (["--set", "monitor=aug"], "Did you mean 'auc'"),
+        (["--set", "patience=0"], "≥ 1"),
+    ],
+)
+def test_what_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], says: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("train", "embedder", "--out", "run", *more)
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_embed_writes_counts_and_refuses(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "faces" / "anna").mkdir(parents=True)
+    outcome = run("embed", tmp_path / "faces", "-o", tmp_path / "v.npz")
+    assert outcome.code == 2
+    assert "no pictures in" in outcome.err
+    Image.new("RGB", (32, 32), (9, 99, 200)).save(tmp_path / "faces" / "anna" / "1.png")
+    (tmp_path / "faces" / "2.png").write_bytes(b"broken")
+    outcome = run("embed", tmp_path / "faces", "-o", tmp_path / "v.npz", "--workers", 0)
+    assert outcome.code == 0
+    assert "1 vectors of 256 numbers of 1 people" in outcome.out
+    assert "1 of 2 pictures were left out" in outcome.out
+    with np.load(tmp_path / "v.npz") as file:
+        assert file["paths"].tolist() == ["anna/1.png"]
+    assert run("embed", tmp_path / "faces", "-o", tmp_path / "v.npz", "--device", "tpu").code == 2

@@ -1,0 +1,162 @@
+"""Vectors of a folder: which pictures, which crop, what is written, what is left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from torch import nn
+
+import smoothswap
+from smoothswap.core.errors import ArgumentError, CheckpointError, InputError, WorkError
+from smoothswap.core.interfaces import FaceInput
+from smoothswap.pipeline import align_folder, embed_folder
+
+
+class Sees(nn.Module):
+    """The mean colour of what it is given, and what that was."""
+
+    def __init__(self, expects: FaceInput) -> None:
+        super().__init__()
+        self.expects, self.dim = expects, 3
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(images)
+        return nn.functional.normalize(images.mean(dim=(2, 3)), dim=1)
+
+
+def paint(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (40, 40)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    home = tmp_path / "faces"
+    paint(home / "anna" / "1.png", (255, 0, 0))
+    paint(home / "anna" / "deep" / "2.jpg", (250, 10, 10), (90, 61))
+    paint(home / "bert" / "1.png", (0, 255, 51), (16, 16))
+    paint(home / "loose.png", (255, 255, 255))
+    (home / "bert" / "0.png").write_bytes(b"not a picture")
+    (home / "bert" / "2.jpg").write_bytes(b"")
+    return home
+
+
+def test_vectors_paths_people_and_what_was_left_out(folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    out = tmp_path / "vectors.npz"
+    embedder = Sees(FaceInput("ffhq", 24))
+    report = embed_folder(
+        folder, out, embedder=embedder, facts={"name": "sees"}, batch=2, workers=0, progress=lambda *n: told.append(n)
+    )
+    held = load(out)
+    assert held["paths"].tolist() == ["anna/1.png", "anna/deep/2.jpg", "bert/1.png", "loose.png"]
+    assert held["people"].tolist() == ["anna", "anna", "bert", ""]
+    assert (held["vectors"].dtype, held["vectors"].shape) == (np.float32, (4, 3))
+    np.testing.assert_allclose(np.linalg.norm(held["vectors"], axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(held["vectors"][0], np.array([1, -1, -1]) / np.sqrt(3), rtol=1e-5)
+    assert held["skipped"].tolist() == ["bert/0.png", "bert/2.jpg"]
+    assert held["reasons"].tolist() == ["the file is not a picture that can be read", "the file is empty"]
+    assert json.loads(str(held["embedder"])) == {
+        "name": "sees", "crop": "ffhq", "size": 24, "value_range": [-1.0, 1.0], "channel_order": "rgb",
+        "aligned": False,
+    }  # fmt: skip
+    assert {tuple(images.shape[1:]) for images in embedder.seen} == {(3, 24, 24)}
+    assert told == [(2, 6), (4, 6), (6, 6)]
+    assert (report.pictures, report.dim, report.people, len(report.failures)) == (6, 3, 2, 2)
+    assert "4 vectors of 3 numbers of 2 people" in str(report)
+    assert "2 of 6 pictures were left out" in str(report)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "vectors.npz"]
+
+
+def test_an_embedder_of_another_crop_range_and_order(tmp_path: Path) -> None:
+    # In the middle of an FFHQ crop lies ArcFace's window; what is outside of it must not be seen.
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[31:223, 32:225] = (255, 0, 51)
+    (tmp_path / "faces").mkdir()
+    Image.fromarray(picture).save(tmp_path / "faces" / "1.png")
+    embedder = Sees(FaceInput("arcface112", 112, (0.0, 255.0), "bgr"))
+    embed_folder(tmp_path / "faces", tmp_path / "v.npz", embedder=embedder, workers=0)
+    (seen,) = embedder.seen
+    assert seen.shape == (1, 3, 112, 112)
+    middle = seen[0, :, 8:-8, 8:-8].flatten(1)
+    torch.testing.assert_close(middle, torch.tensor([[51.0], [0.0], [255.0]]).expand_as(middle), atol=0.5, rtol=0)
+
+
+def test_faces_are_found_and_cropped_as_align_does_it(tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    Image.fromarray(astronaut()).save(photographs / "face.png")
+    Image.new("RGB", (64, 64)).save(photographs / "black.png")
+    torch.manual_seed(0)
+    embedder = smoothswap.build("small_resnet", input_size=64, dim=16).eval()
+    report = embed_folder(photographs, tmp_path / "found.npz", embedder=embedder, align=True, workers=2, batch=1)
+    assert report.failures == {"black.png": "no face found"}
+    align_folder(photographs, tmp_path / "crops", size=64, workers=1)
+    embed_folder(tmp_path / "crops", tmp_path / "cropped.npz", embedder=embedder, workers=0)
+    found, cropped = (load(tmp_path / name)["vectors"] for name in ("found.npz", "cropped.npz"))
+    assert found.shape == cropped.shape == (1, 16)
+    assert float(found[0] @ cropped[0]) > 0.999  # the crops were rounded to 8 bits
+    with pytest.raises(InputError, match="none of the 1 pictures") as error:
+        (photographs / "face.png").unlink()
+        embed_folder(photographs, tmp_path / "none.npz", embedder=embedder, align=True, workers=0)
+    assert "no face found" in str(error.value)
+    assert "--align" in str(error.value)
+
+
+def test_the_shipped_embedder_and_files_of_other_models(folder: Path, tmp_path: Path) -> None:
+    report = smoothswap.embed(folder, tmp_path / "v.npz", workers=0)
+    about = json.loads(str(load(report.out)["embedder"]))
+    assert (about["name"], about["size"], len(about["weights_sha256"])) == ("small_resnet", 64, 64)
+    vectors = load(report.out)["vectors"]
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]  # two reds are nearer than red and green
+    smoothswap.save(smoothswap.build("stylegan2_64"), tmp_path / "d.safetensors")
+    with pytest.raises(CheckpointError, match="no embedder") as error:
+        smoothswap.embed(folder, tmp_path / "w.npz", embedder=tmp_path / "d.safetensors")
+    assert "discriminator" in str(error.value)
+
+
+def test_what_cannot_be(folder: Path, tmp_path: Path) -> None:
+    sees = Sees(FaceInput("ffhq", 8))
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "v.npz"
+    for words, arguments in (
+        ("there is no folder", (tmp_path / "nowhere", out)),
+        ("no pictures in", (tmp_path / "empty", out)),
+        ("ends in .npz", (folder, tmp_path / "v.txt")),
+        ("there is no folder", (folder, tmp_path / "nowhere" / "v.npz")),
+    ):
+        with pytest.raises(InputError, match=words):
+            embed_folder(*arguments, embedder=sees, workers=0)
+    with pytest.raises(ArgumentError, match="batches of 0"):
+        embed_folder(folder, out, embedder=sees, batch=0)
+    with pytest.raises(ArgumentError, match="does not declare"):
+        embed_folder(folder, out, embedder=nn.Identity())
+    out.write_bytes(b"what was there")
+    for name in ("anna/1.png", "anna/deep/2.jpg", "bert/1.png", "loose.png"):
+        (folder / name).write_bytes(b"broken")
+    with pytest.raises(InputError, match="none of the 6 pictures"):
+        embed_folder(folder, out, embedder=sees, workers=0)
+    assert out.read_bytes() == b"what was there"
+
+
+def test_vectors_that_are_no_numbers_are_not_written(folder: Path, tmp_path: Path) -> None:
+    class Broken(Sees):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images) * float("nan")
+
+    with pytest.raises(WorkError, match="no numbers"):
+        embed_folder(folder, tmp_path / "v.npz", embedder=Broken(FaceInput("ffhq", 8)), workers=0)
+    assert not (tmp_path / "v.npz").exists()

@@ -12,8 +12,8 @@ from smoothswap.cli import app
 
 COMMANDS = [
     ("swap",), ("inspect",), ("embed",), ("align",), ("faceworld",), ("train",), ("train", "embedder"),
-    ("train", "swapper"),
-    ("train", "recipes"), ("list",), ("describe",), ("plugins",), ("doctor",), ("demo",),
+    ("train", "swapper"), ("train", "recipes"), ("convert",), ("list",), ("describe",), ("plugins",), ("doctor",),
+    ("demo",),
 ]  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_the_top_names_every_command() -> None:
         (("align",), ["--size", "x>=", "pixels", "--workers"]),
         (("faceworld",), ["--size", "x>=", "--seed"]),
         (("train", "swapper"), ["--embedder", "--set", "--resume", "x>=1", "bf16", "faceworld_64"]),
+        (("convert",), ["sface", "--sha256", "--set", ".safetensors"]),
         (("demo",), ["x>=1", "default: demo"]),
     ],
 )

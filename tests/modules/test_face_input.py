@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.interfaces import FaceInput
-from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.face_input import ffhq_side, to_face_input
 
 
 def test_same_input_passes_unchanged():
@@ -59,3 +59,22 @@ def test_errors():
         to_face_input(torch.rand(3, 16, 16), FaceInput("ffhq", 8))
     with pytest.raises(ArgumentError, match="'wholehead'"):
         to_face_input(torch.rand(1, 3, 16, 16), FaceInput("wholehead", 8))
+
+
+def test_mtcnn_box_is_squeezed_to_a_square_around_the_middle():
+    columns = (torch.arange(256.0) + 0.5).expand(1, 3, 256, 256)
+    expects = FaceInput("mtcnn_box", 160)
+    x = to_face_input(columns, expects)[0, 0, 80]
+    y = to_face_input(columns.transpose(2, 3), expects)[0, 0, :, 80]
+    places = (torch.arange(160.0) + 0.5) / 160
+    torch.testing.assert_close(x, 57 + 142 * places, atol=0.1, rtol=0)
+    torch.testing.assert_close(y, 50 + 187 * places, atol=0.1, rtol=0)
+    assert x.mean().item() == pytest.approx(128, abs=0.01)
+
+
+def test_side_of_the_crop_that_is_large_enough():
+    assert ffhq_side(FaceInput("ffhq", 64)) == 64
+    assert ffhq_side(FaceInput("arcface112", 112)) == 151  # 112 · 256 / 190.5 = 150.5
+    assert ffhq_side(FaceInput("mtcnn_box", 160)) == 289  # 160 · 256 / 142 = 288.5, the narrower side
+    with pytest.raises(ArgumentError, match="'wholehead'"):
+        ffhq_side(FaceInput("wholehead", 8))

@@ -43,7 +43,8 @@ def start(environment: Mapping[str, str], count: int) -> None:
     command = _command()
     for rank in range(1, count):
         own = {"LOCAL_RANK": str(rank), _PARENT: str(os.getpid())}
-        _started.append(subprocess.Popen(command, env={**os.environ, **own}))
+        # What a program prints is said once, by the first process; errors are everybody's own.
+        _started.append(subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL))
     atexit.register(_wait_for_all)
 
 

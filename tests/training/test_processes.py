@@ -100,7 +100,7 @@ def test_two_processes_make_the_steps_of_one(embedder_recipe: Make) -> None:
 class Forked:
     """Stands in for subprocess.Popen: the other process is a fork that trains, without the seconds of a new Python."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], stdout: int) -> None:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:

@@ -47,6 +47,9 @@ Resume = Annotated[
 Accelerator = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes a GPU where there is one.")]
 Devices = Annotated[int, typer.Option(min=1, help="How many devices of this machine; more machines by torchrun.")]
 Precision = Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed. auto is bf16 where the device has it.")]
+Timeout = Annotated[
+    float, typer.Option(min=1, help="Seconds for which a process waits for the others before the run ends.")
+]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar with the time left.")]
 
 
@@ -91,6 +94,7 @@ def embedder(
     devices: Devices = 1,
     precision: Precision = "auto",
     progress: Progress = True,
+    timeout: Timeout = 1800,
 ) -> None:
     """Train an identity embedder, by default with supervised contrastive learning.
 
@@ -111,6 +115,7 @@ def embedder(
         devices=devices,
         precision=precision,
         progress=progress,
+        timeout=timeout,
     )
     for line in _outcome(result):
         typer.echo(line)
@@ -132,6 +137,7 @@ def swapper(
     devices: Devices = 1,
     precision: Precision = "auto",
     progress: Progress = True,
+    timeout: Timeout = 1800,
 ) -> None:
     """Train a swap generator against a discriminator, with a frozen embedder.
 
@@ -149,6 +155,7 @@ def swapper(
         devices=devices,
         precision=precision,
         progress=progress,
+        timeout=timeout,
     )
     typer.echo(f"wrote {out / 'generator.safetensors'}")
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.losses.arguments import full_precision, labels_of, vectors
+from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
 
 # Below this sin² the derivative of the sine is replaced by 0: it grows without bound towards θ = 0 and θ = π.
 _SMALLEST_SIN2 = 1e-6
@@ -27,6 +27,8 @@ class ArcFaceLoss(nn.Module):
     falling with θ, so that even an embedding opposite to its centre is pulled towards it. `weight` [P, D] is trained
     with the embedder and belongs to the loss: give its parameters to the embedder's optimiser.
     """
+
+    across: Across = "separate"
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
+
+# What training does with a batch that is spread over processes, as a loss's attribute `across` says it: the loss brings
+# the vectors together itself ("inside"); every image counts by itself, so none have to meet ("separate"); the loss gets
+# the vectors of all processes ("gathered", also where it has no such attribute).
+Across = Literal["inside", "separate", "gathered"]
 
 
 def vectors(z: Tensor, name: str, *, dim: int | None = None) -> Tensor:

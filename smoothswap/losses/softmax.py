@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.losses.arguments import full_precision, labels_of, vectors
+from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
 
 
 class SoftmaxLoss(nn.Module):
@@ -21,6 +21,8 @@ class SoftmaxLoss(nn.Module):
     11.3 for p = 0.9 and 9 000 people). `weight` [P, D] and `bias` [P] are trained with the embedder and belong to the
     loss: give its parameters to the embedder's optimiser.
     """
+
+    across: Across = "separate"
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):

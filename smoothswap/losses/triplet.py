@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.losses.arguments import full_precision, labels_of, vectors
+from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
 
 
 class TripletLoss(nn.Module):
@@ -27,6 +27,8 @@ class TripletLoss(nn.Module):
 
     A batch without a triplet (one person, or no person twice) has loss 0 and gradient 0.
     """
+
+    across: Across = "gathered"
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):

@@ -26,6 +26,7 @@ from smoothswap.ops.filters import downsample2d, filter2d, setup_filter, upsampl
 from smoothswap.ops.gradients import no_weight_gradients
 from smoothswap.ops.group_norm_act import group_norm_act
 from smoothswap.ops.modulated_conv2d import modulated_conv2d
+from smoothswap.ops.supcon_distributed import distributed_supcon_loss
 from smoothswap.ops.supcon_loss import supcon_loss
 from smoothswap.ops.upfirdn2d import upfirdn2d
 
@@ -35,6 +36,7 @@ __all__ = [
     "modulated_conv2d",
     "group_norm_act",
     "supcon_loss",
+    "distributed_supcon_loss",
     "setup_filter",
     "filter2d",
     "upsample2d",

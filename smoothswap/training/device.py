@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Literal, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from smoothswap.core.errors import ConfigError
+from smoothswap.training import processes
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 _Precision = Literal["32-true", "bf16-mixed"]
 
 
-def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
+def make_fabric(accelerator: str, devices: int, precision: str, timeout: float = processes.TIMEOUT) -> Fabric:
     """Launch Fabric; with several devices this starts the other processes (or joins those of `torchrun`).
 
     Args:
@@ -23,14 +27,18 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
         devices: processes on this machine, one a device.
         precision: `32-true`, `bf16-mixed`, or `auto`: bfloat16 on GPUs that compute in it, else float32. CPUs take
             float32, since bfloat16 only saves memory there.
+        timeout: seconds for which a process waits for the others before it gives up.
 
     Raises:
         ConfigError: a device or precision that is not there.
+        WorkError: one of the other processes ended at once.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision cannot be {precision!r}", f"allowed: {', '.join(PRECISIONS)}")
     if devices < 1:
         raise ConfigError(f"devices cannot be {devices}", "allowed: ≥ 1")
+    if not 0 < timeout < float("inf"):
+        raise ConfigError(f"timeout cannot be {timeout}", "allowed: more than 0 seconds")
     if precision == "auto":
         fast = accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if fast else "32-true"
@@ -38,15 +46,29 @@ def make_fabric(accelerator: str, devices: int, precision: str) -> Fabric:
         fabric = Fabric(
             accelerator=accelerator,
             devices=devices,
-            strategy="auto" if devices == 1 else "ddp",
+            strategy="auto" if devices == 1 else DDPStrategy(timeout=timedelta(seconds=timeout)),
             precision=cast("_Precision", precision),
         )
     except (ValueError, RuntimeError) as cause:
         raise ConfigError(
             f"cannot train on {devices} device(s) of {accelerator!r}", str(cause), hint="try --accelerator cpu"
         ) from cause
-    fabric.launch()
+    if isinstance(fabric.strategy, DDPStrategy):
+        _launch(fabric, fabric.strategy, devices)
+    else:
+        fabric.launch()
     return fabric
+
+
+def _launch(fabric: Fabric, strategy: DDPStrategy, devices: int) -> None:
+    environment = strategy.cluster_environment
+    # Fabric would start the other processes too, and kill this one without a word when one of them has died.
+    if isinstance(environment, LightningEnvironment) and not environment.creates_processes_externally:
+        found_at = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
+        processes.start({**found_at, "NODE_RANK": str(environment.node_rank())}, devices)
+    rank = 0 if environment is None else environment.local_rank()
+    with processes.watched(rank, devices):
+        fabric.launch()
 
 
 def seed_step(seed: int, rank: int, images: int) -> None:

@@ -15,6 +15,7 @@ from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import to_face_input
+from smoothswap.ops.collectives import gather
 from smoothswap.training.batches import Batches
 from smoothswap.training.best import Best, monitored
 from smoothswap.training.broken import broken_in
@@ -31,6 +32,7 @@ from smoothswap.training.optimizers import (
     step,
 )
 from smoothswap.training.parts import build_data, build_part, share
+from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import EmbedderRecipe
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.validation import Validation
@@ -48,6 +50,7 @@ def train_embedder(
     devices: int = 1,
     precision: str = "auto",
     progress: bool = True,
+    timeout: float = TIMEOUT,
 ) -> TrainResult:
     """Train an identity embedder and write it, with log, samples and checkpoints, into a folder.
 
@@ -60,23 +63,25 @@ def train_embedder(
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
         progress: show a progress bar, or a line every half minute where there is no terminal.
+        timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
         ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data.
         InputError: the data cannot be read, or there is nothing to resume.
         CheckpointError: no checkpoint of the run can be read.
-        WorkError: the training diverged, or the disk is full.
+        WorkError: the training diverged, the disk is full, or a process is gone.
     """
     out = Path(out)
     recipe = open_folder(recipe, out, "embedder", resume=resume)
+    command = how_to_resume("embedder", out, accelerator, devices)
+    fabric = make_fabric(accelerator, devices, precision, timeout)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    fabric = make_fabric(accelerator, devices, precision)
-    work = EmbedderWork(recipe, fabric)
-    if fabric.global_rank == 0:
-        keep_recipe(recipe, out)
-    command = f"smoothswap train embedder --out {out} --resume"
-    return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+    with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+        work = EmbedderWork(recipe, fabric)
+        if fabric.global_rank == 0:
+            keep_recipe(recipe, out)
+        return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
 
 
 class EmbedderWork:
@@ -142,13 +147,13 @@ class EmbedderWork:
         set_learning_rate(self.optimizer, learning_rate(recipe, recipe.learning_rate, images))
         batch = self.batches.next()
         faces = self.augment(batch.images, torch.default_generator)  # seeded anew at each step by the loop
-        parts = zip(faces.chunk(recipe.accumulate), batch.labels.chunk(recipe.accumulate), strict=True)
+        # As many parts in every process, whatever the size of its share.
+        parts = zip(faces.tensor_split(recipe.accumulate), batch.labels.tensor_split(recipe.accumulate), strict=True)
         total = torch.zeros((), device=fabric.device)
         for faces, labels in parts:
             with fabric.autocast():
                 z = self.embedder(to_face_input(faces, self.embedder.expects))  # type: ignore[arg-type]
-            z, labels = self._of_all_processes(z.float(), labels)
-            loss = self.loss(z, labels) / recipe.accumulate
+            loss = self._loss_of_part(z.float(), labels)
             fabric.backward(loss)
             total += loss.detach()
         average_gradients(fabric, self.optimizer)
@@ -157,17 +162,17 @@ class EmbedderWork:
         self.ema.update(self.embedder, self.batch_size, images + self.batch_size)
         return {"loss": total}
 
-    def _of_all_processes(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors and labels of every process, so that each vector is compared with the whole batch."""
-        if self.fabric.world_size == 1:
-            return z, labels
-        # Shares differ by a person where the people do not divide evenly; a gathering needs equal sizes.
-        sizes: Any = self.fabric.all_gather(torch.tensor(len(z), device=z.device))
-        missing = int(sizes.max()) - len(z)
-        every: Any = self.fabric.all_gather(nn.functional.pad(z, (0, 0, 0, missing)), sync_grads=True)
-        whose: Any = self.fabric.all_gather(nn.functional.pad(labels, (0, missing)))
-        real = torch.arange(every.shape[1], device=z.device) < sizes[:, None]
-        return every[real], whose[real]
+    def _loss_of_part(self, z: Tensor, labels: Tensor) -> Tensor:
+        """What a part adds to the loss, so that the mean over the processes is the loss of the joint batch."""
+        across = getattr(self.loss, "across", "gathered")
+        if across == "separate":
+            # A mean over the images of this part: its weight is their share of the whole batch.
+            mean: Tensor = self.loss(z, labels)
+            return mean * (len(z) * self.fabric.world_size / self.batch_size)
+        if across == "gathered":
+            z, labels = gather(z, labels)
+        joint: Tensor = self.loss(z, labels)
+        return joint / self.recipe.accumulate
 
     def _held_out_people(self) -> Validation | None:
         """Built at the start and in every process, so that data that cannot be used end all of them at once."""

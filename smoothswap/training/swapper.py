@@ -33,6 +33,7 @@ from smoothswap.training.optimizers import (
     step,
 )
 from smoothswap.training.parts import build_data, share
+from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
@@ -53,6 +54,7 @@ def train_swapper(
     devices: int = 1,
     precision: str = "auto",
     progress: bool = True,
+    timeout: float = TIMEOUT,
 ) -> TrainResult:
     """Train a generator and write it, with its embedder, log, samples and checkpoints, into a folder.
 
@@ -65,12 +67,13 @@ def train_swapper(
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
         progress: show a progress bar, or a line every half minute where there is no terminal.
+        timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
         ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data.
         InputError: data or embedder cannot be read, or there is nothing to resume.
         CheckpointError: no checkpoint of the run, or not the embedder, can be read.
-        WorkError: the training diverged, or the disk is full.
+        WorkError: the training diverged, the disk is full, or a process is gone.
     """
     out = Path(out)
     recipe = open_folder(recipe, out, "swapper", resume=resume)
@@ -80,15 +83,16 @@ def train_swapper(
             hint="name the embedder.safetensors of `smoothswap train embedder`: --embedder FILE",
         )
     embedder_file = out / EMBEDDER if embedder is None else Path(embedder)
+    command = how_to_resume("swapper", out, accelerator, devices)
+    fabric = make_fabric(accelerator, devices, precision, timeout)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    fabric = make_fabric(accelerator, devices, precision)
-    work = SwapperWork(recipe, fabric, embedder_file)
-    if fabric.global_rank == 0:
-        _keep_copy(embedder_file, out / EMBEDDER)
-        keep_recipe(recipe, out)
-    command = f"smoothswap train swapper --out {out} --resume"
-    return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+    with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+        work = SwapperWork(recipe, fabric, embedder_file)
+        if fabric.global_rank == 0:
+            _keep_copy(embedder_file, out / EMBEDDER)
+            keep_recipe(recipe, out)
+        return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
 
 
 def _keep_copy(file: Path, copy: Path) -> None:

@@ -6,7 +6,9 @@ import math
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from processes import in_processes
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError, ConfigError
@@ -96,3 +98,36 @@ def test_errors() -> None:
         supcon()(z, torch.zeros(4, dtype=torch.long))
     with pytest.raises(ConfigError, match="temperature"):
         supcon(0.0)
+
+
+def in_one_of_two() -> dict[str, object]:
+    z, rank = torch.randn(8, 5), dist.get_rank()
+    own = slice(0, 5) if rank == 0 else slice(5, 8)
+    losses = {name: SupConLoss(SupConLoss.Config(exchange=name)) for name in ("gather", "ring", "none")}  # type: ignore[arg-type]
+    found: dict[str, object] = {name: loss(z[own], LABELS[own]) for name, loss in losses.items()}
+    found["own"] = by_the_formula(F.normalize(z[own], dim=1), LABELS[own], 0.07)
+    found["joint"] = by_the_formula(F.normalize(z, dim=1), LABELS, 0.07)
+    found["nobody here"] = losses["gather"](z[8 * rank :], LABELS[8 * rank :])
+    z[0, 0] = torch.inf
+    for name, wrong in (("infinite", z[own]), ("integers", z[own].long() if rank else z[own])):
+        try:
+            losses["gather"](wrong, LABELS[own])
+        except ArgumentError as error:
+            found[name] = str(error)
+    return found
+
+
+def test_several_processes_compare_their_images() -> None:
+    first, second = in_processes(2, in_one_of_two)
+    for each in (first, second):
+        for name in ("gather", "ring", "nobody here"):
+            torch.testing.assert_close(each[name], first["joint"], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(each["none"], each["own"], rtol=1e-5, atol=1e-5)
+        assert "z holds 1 values of 25 that are NaN or infinite" in each["infinite"]
+        assert "seen on process 0 of 2" in each["infinite"]
+        assert "NaN or infinite" in each["integers"]  # the fault of the first process that has one
+    assert first["own"] != second["own"]
+    assert (SupConLoss(SupConLoss.Config()).across, SupConLoss(SupConLoss.Config(exchange="none")).across) == (
+        "inside",
+        "separate",
+    )

@@ -33,6 +33,7 @@ def facts(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "triton": _version("triton"),
+        "pytorch-metric-learning": _version("pytorch-metric-learning"),
     }
     if device == "cuda":
         properties = torch.cuda.get_device_properties(0)

@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.targets import verdicts
+from benchmarks.targets import Verdict, verdicts
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -25,33 +25,42 @@ def render(result: Mapping[str, Any]) -> str:
     lines += [f"- step {step['name']}: {_outcome(step)}" for step in result.get("steps", [])]
     rows = [row for row in result["rows"] if "op" in row]
     for op in dict.fromkeys(row["op"] for row in rows):
-        lines += [
-            "",
-            f"#### {op}",
-            "",
-            *_table(facts, [r for r in rows if r["op"] == op]),
-        ]
+        of_op = [row for row in rows if row["op"] == op]
+        lines += ["", f"#### {op}", "", *_table(facts, of_op)]
+        if with_memory := [row for row in of_op if "peak_bytes" in row]:
+            lines += ["", *_memory_table(with_memory)]
     return "\n".join(lines) + "\n"
 
 
 def missed(result: Mapping[str, Any]) -> int:
     """How many rows miss a target."""
-    return sum(
-        any(value < target.least for target, value in _judged(result["facts"], row))
-        for row in result["rows"]
-        if "op" in row
-    )
+    rows = [row for row in result["rows"] if "op" in row]
+    return sum(any(not verdict.met for verdict in _judged(result["facts"], row)) for row in rows)
 
 
-def _judged(facts: Mapping[str, Any], row: Mapping[str, Any]) -> list[tuple[Any, float]]:
-    """On a CPU the targets are for the warm allocator: with the default one page faults are what is measured."""
-    return [] if facts["allocator"] == "default" or facts.get("tiny") else verdicts(facts["device"], row)
+def _judged(facts: Mapping[str, Any], row: Mapping[str, Any]) -> list[Verdict]:
+    """Sizes that only try the code are not judged."""
+    return [] if facts.get("tiny") else verdicts(facts, row)
 
 
 def _table(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = [n for n in dict.fromkeys(n for row in rows for n in row["median_ms"]) if n not in ("ours", "floor")]
-    head = ["row", "ours ms", *names, "floor", "of copy", "target"]
-    cells = [[*_cells(row, names), _verdict(facts, row)] for row in rows]
+    names = [n for n in _contestants(rows, "median_ms") if n not in ("ours", "floor")]
+    head = ["row", "ours ms", *names, "floor", f"of {rows[0].get('floor_is', 'copy')}", "target"]
+    return _lines(head, [[*_cells(row, names), _verdict(facts, row)] for row in rows])
+
+
+def _memory_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Peak memory and errors of the rows that have them."""
+    names = _contestants(rows, "peak_bytes")
+    head = ["row, MiB at the peak above the inputs; error", *names]
+    return _lines(head, [[_name(row), *(_peak(row, name) for name in names)] for row in rows])
+
+
+def _contestants(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row[key]))
+
+
+def _lines(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
 
     def line(values: Iterable[str]) -> str:
@@ -60,10 +69,14 @@ def _table(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[
     return [line(head), line("-" * w for w in widths), *map(line, cells)]
 
 
+def _name(row: Mapping[str, Any]) -> str:
+    passes = {"forward": "fwd", "forward+backward": "fwd+bwd"}[row["passes"]]
+    return " ".join(part for part in (row["case"], row["dtype"], row["layout"], passes) if part)
+
+
 def _cells(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     times, ours = row["median_ms"], row["median_ms"]["ours"]
-    passes = {"forward": "fwd", "forward+backward": "fwd+bwd"}[row["passes"]]
-    cells = [f"{row['case']} {row['dtype']} {row['layout']} {passes}", _ms(ours)]
+    cells = [_name(row), _ms(ours)]
     for name in names:
         if name in times:
             cells.append(f"{_ms(times[name])} ({times[name] / ours:.1f}×)")
@@ -72,16 +85,19 @@ def _cells(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [*cells, _ms(times["floor"]), f"{times['floor'] / ours:.0%}"]
 
 
+def _peak(row: Mapping[str, Any], name: str) -> str:
+    if name not in row["peak_bytes"]:
+        return ""
+    return f"{row['peak_bytes'][name] / 2**20:.0f}; {max(row['error_to_fp64'][name]):.0e}"
+
+
 def _ms(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.4f}"
 
 
 def _verdict(facts: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    parts = []
-    for target, value in _judged(facts, row):
-        shown = f"{value:.0%}" if target.against == ("floor",) else f"{value:.2f}×"
-        parts.append(f"{target.says()}: {shown}" + ("" if value >= target.least else " **MISSED**"))
-    return "; ".join(parts)
+    found = _judged(facts, row)
+    return "; ".join(f"{verdict.says}: {verdict.shown}" + ("" if verdict.met else " **MISSED**") for verdict in found)
 
 
 def _rate(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,31 +88,22 @@ class Contestant:
         self.clock = Clock(self.device, tiny=bool(os.environ.get("BENCH_TINY")))
         self.call: Callable[[], list[Tensor]] = list
 
-    def prepare(self, case: Case, judge: str | None, warm: bool) -> dict[str, Any]:
+    def prepare(self, case: Case, judge: str | None) -> dict[str, Any]:
         """Calls once: milliseconds, peak memory, and the errors to what the file `judge` holds."""
         if self.name == "matmul":
             return self._matmul(case)
+        loss = way(self.name)
         if self.name == "compiled":
             torch._dynamo.reset()
-        z, labels = case.batch(self.device)
-        z, labels = z.repeat(case.copies, 1).requires_grad_(), labels.repeat(case.copies)
-        loss = way(self.name)
-
-        def call() -> list[Tensor]:
-            if case.passes == "forward":
-                with torch.no_grad():
-                    return [loss(z, labels)]
-            y = loss(z, labels)
-            return [y.detach(), *torch.autograd.grad(y, z)]
-
-        self.call = call
-        if warm:  # compiles, and brings in pages of code and the buffers that stay with the threads
-            call()
+            self._call(loss, case)()  # compiles, for this size alone
+        else:  # brings in pages of code and the buffers that stay with the threads
+            self._call(loss, replace(case, n=256 * case.copies))()
+        self.call = self._call(loss, case)
         results: list[Tensor] = []
         said: dict[str, Any] = {}
 
         def timed() -> None:
-            said["ms"] = self.clock.once(lambda: results.extend(call()))
+            said["ms"] = self.clock.once(lambda: results.extend(self.call()))
 
         said["peak_bytes"] = peak_bytes(timed, self.device)
         if judge is not None:
@@ -121,6 +112,20 @@ class Contestant:
                 for a, b in zip(results, torch.load(judge, map_location=self.device), strict=False)
             ]
         return said
+
+    def _call(self, loss: Way, case: Case) -> Callable[[], list[Tensor]]:
+        """Loss, or loss and gradient, of a case's batch."""
+        z, labels = case.batch(self.device)
+        z, labels = z.repeat(case.copies, 1).requires_grad_(), labels.repeat(case.copies)
+
+        def call() -> list[Tensor]:
+            if case.passes == "forward":
+                with torch.no_grad():
+                    return [loss(z, labels)]
+            y = loss(z, labels)
+            return [y.detach(), *torch.autograd.grad(y, z)]
+
+        return call
 
     def _matmul(self, case: Case) -> dict[str, Any]:
         """Multiplies square matrices in the dtype that the device multiplies vectors of the case's in."""
@@ -139,7 +144,7 @@ class Contestant:
         """What `Child` was asked; {"failed": why} where it cannot, so that the others go on."""
         try:
             if "case" in asked:
-                return self.prepare(Case(**asked["case"]), asked["judge"], asked["warm"])
+                return self.prepare(Case(**asked["case"]), asked["judge"])
             return self.time()
         except Exception as error:
             return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
@@ -171,7 +176,7 @@ class Child:
             pass  # closes its input, whereupon it ends, and waits for it
 
     def ask(self, **question: Any) -> dict[str, Any]:
-        """`case`, `judge` (a file or None) and `warm`, see `Contestant.prepare`; or `time`."""
+        """`case` and `judge` (a file or None), see `Contestant.prepare`; or `time`."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:

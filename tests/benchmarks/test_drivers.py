@@ -146,9 +146,9 @@ def test_a_contestant_answers_from_its_own_process():
 
     case, child = asdict(Case(64, 16)), Child("dense", torch.device("cpu"))
     try:
-        assert child.ask(case=case, judge=None, warm=False)["ms"] > 0
+        assert child.ask(case=case, judge=None)["ms"] > 0
         assert child.ask(time=True)["ms"] > 0
-        assert "no such dtype" in child.ask(case=case | {"dtype": "no such dtype"}, judge=None, warm=False)["failed"]
+        assert "no such dtype" in child.ask(case=case | {"dtype": "no such dtype"}, judge=None)["failed"]
         child.process.kill()
         assert child.ask(time=True) == {"failed": "its process ended with code -9"}
     finally:

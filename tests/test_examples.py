@@ -17,6 +17,7 @@ PROMISES = {
     "04_train_tiny.py": ["generator.safetensors", "swapped [2, 3, 32, 32]"],
     "05_write_a_plugin.py": ["brightness: 2.0", "smoothswap-colour 0.1.0: 1 components, error: None", "weight=3.0"],
     "06_stylegan2_discriminator_on_our_ops.py": ["R1 penalty", "gradient of the first weight"],
+    "07_supcon_in_your_own_loop.py": ["step 200", "nearest neighbour right"],
 }
 
 
@@ -43,3 +44,8 @@ def test_example(name: str, tmp_path: Path) -> None:
         assert len(penalties) == 5
         assert penalties == sorted(penalties, reverse=True)
         assert penalties[-1] > 0
+    if name == "07_supcon_in_your_own_loop.py":
+        losses, right = ([float(v) for v in re.findall(form, printed)] for form in (r"loss ([0-9.]+)", r"(\d+)%"))
+        assert len(losses) == len(right) == 5
+        assert losses == sorted(losses, reverse=True)
+        assert right[0] < 60 < 90 < right[-1]

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
 from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
+from smoothswap.losses.class_blocks import too_large
+from smoothswap.ops.other_classes import other_classes_lse
 
 # Below this sin² the derivative of the sine is replaced by 0: it grows without bound towards θ = 0 and θ = π.
 _SMALLEST_SIN2 = 1e-6
+_SHORTEST = 1e-12  # length that a centre is divided by at least, as in F.normalize
 
 
 class ArcFaceLoss(nn.Module):
@@ -25,7 +28,8 @@ class ArcFaceLoss(nn.Module):
 
     cos(θ + m) rises again beyond θ + m = π; there the authors' code continues it by cos θ − m·sin m, which keeps
     falling with θ, so that even an embedding opposite to its centre is pulled towards it. `weight` [P, D] is trained
-    with the embedder and belongs to the loss: give its parameters to the embedder's optimiser.
+    with the embedder and belongs to the loss: give its parameters to the embedder's optimiser. Many people times a
+    large batch are computed in blocks of people, without the logits of all in memory.
     """
 
     across: Across = "separate"
@@ -60,7 +64,21 @@ class ArcFaceLoss(nn.Module):
         embeddings = vectors(embeddings, "embeddings", dim=self.config.dim)
         labels = labels_of(labels, embeddings, people=self.config.people)
         with full_precision(embeddings):
-            return F.cross_entropy(self.logits(embeddings, labels), labels)
+            return (self.in_blocks if too_large(embeddings, self.weight) else self.whole)(embeddings, labels)
+
+    def whole(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of embeddings [N, D] and labels [N] by way of all logits [N, P]."""
+        return F.cross_entropy(self.logits(embeddings, labels), labels)
+
+    def in_blocks(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The same loss with the logits of a block of people at a time; differentiable once."""
+        weight = self.weight.to(embeddings.dtype)
+        z = F.normalize(embeddings, dim=1)
+        length = torch.linalg.vector_norm(weight, dim=1).clamp_min(_SHORTEST)
+        factor = self.config.scale / length
+        others = other_classes_lse(z, weight, factor, torch.zeros_like(factor), labels)
+        true = ((z * weight[labels]).sum(1) / length[labels]).clamp(-1.0, 1.0)
+        return F.softplus(others - self.config.scale * self.with_margin(true)).mean()
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scaled cosines [N, P] to every person's centre, with the margin at the true person.

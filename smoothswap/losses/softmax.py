@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
 from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
+from smoothswap.losses.class_blocks import too_large
+from smoothswap.ops.other_classes import other_classes_lse
 
 
 class SoftmaxLoss(nn.Module):
@@ -19,7 +22,8 @@ class SoftmaxLoss(nn.Module):
     Our embedders return unit vectors, whose logits an ordinary head could hardly spread; α multiplies them first
     (Ranjan et al. 2017, arXiv 1703.09507, who show that α must exceed log(p·(P−2)/(1−p)) to reach probability p:
     11.3 for p = 0.9 and 9 000 people). `weight` [P, D] and `bias` [P] are trained with the embedder and belong to the
-    loss: give its parameters to the embedder's optimiser.
+    loss: give its parameters to the embedder's optimiser. Many people times a large batch are computed in blocks of
+    people, without the logits of all in memory.
     """
 
     across: Across = "separate"
@@ -56,5 +60,16 @@ class SoftmaxLoss(nn.Module):
         embeddings = vectors(embeddings, "embeddings", dim=self.config.dim)
         labels = labels_of(labels, embeddings, people=self.config.people)
         with full_precision(embeddings):
-            weight, bias = self.weight.to(embeddings.dtype), self.bias.to(embeddings.dtype)
-            return F.cross_entropy(F.linear(self.config.scale * embeddings, weight, bias), labels)
+            return (self.in_blocks if too_large(embeddings, self.weight) else self.whole)(embeddings, labels)
+
+    def whole(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of embeddings [N, D] and labels [N] by way of all logits [N, P]."""
+        weight, bias = self.weight.to(embeddings.dtype), self.bias.to(embeddings.dtype)
+        return F.cross_entropy(F.linear(self.config.scale * embeddings, weight, bias), labels)
+
+    def in_blocks(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The same loss with the logits of a block of people at a time; differentiable once."""
+        weight, bias = self.weight.to(embeddings.dtype), self.bias.to(embeddings.dtype)
+        z = self.config.scale * embeddings
+        others = other_classes_lse(z, weight, torch.ones_like(bias), bias, labels)
+        return F.softplus(others - (z * weight[labels]).sum(1) - bias[labels]).mean()

@@ -101,13 +101,16 @@ def embed_folder(
         ArgumentError: a batch or a number of workers that cannot be, or an embedder that does not declare its crop.
         WorkError: the disk is full, or a worker died.
     """
-    from smoothswap.data.folder import find_pictures
+    from smoothswap.data.folder import FolderStore
+    from smoothswap.data.listing import list_pictures
 
     folder, out = Path(folder).expanduser(), Path(out)
     size = _crop_size(embedder)
     _check(out, batch, workers)
     build_landmarker(landmarker)  # a wrong name is to be told here, not from another process
-    found = find_pictures(folder)
+    listing = list_pictures(folder)
+    store = FolderStore(folder, listing)
+    found = sorted(store.name(number) for number in range(len(listing.files)))
     if not found:
         raise InputError(f"no pictures in {str(folder)!r}", "looked in all sub-folders", hint="name another folder")
     reader = _Reader(folder, found, size, landmarker if align else None)

@@ -15,6 +15,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     modulated_conv2d_cuda,
     modulated_conv2d_triton,
     scaled_conv2d_triton,
+    supcon_cpu,
     supcon_rows,
     upfirdn2d_cpu,
     upfirdn2d_cuda,

@@ -14,6 +14,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     modulated_conv2d_cpu,
     modulated_conv2d_cuda,
     modulated_conv2d_triton,
+    positives_cpu,
     scaled_conv2d_triton,
     supcon_cpu,
     supcon_rows,

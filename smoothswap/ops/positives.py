@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.ops import backend
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
 
@@ -83,15 +84,39 @@ def columns(rows: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, width))
 
 
-def dots(z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Σ_{p ∈ P(i)} z_i·z_p [N] in the arithmetic's dtype, and |P(i)| [N]; z [N, D]."""
+def _chosen(op: str, *tensors: Tensor | None) -> Callable[..., Any]:
+    """The C++ kernel where it can serve, else stock PyTorch.
+
+    Not `backend.choose`: whoever asks for a backend of supcon_loss asks for that of lse, and sums have two alone.
+    """
+    serves = backend.asked_for() in (None, "cpu") and backend.can_run(op, "cpu", *tensors) is None
+    return backend.kernel(op, "cpu" if serves else "reference")
+
+
+def positive_dots(
+    z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Σ_{p ∈ P(i)} z_i·z_p [N] and |P(i)| [N], both in the arithmetic's dtype; z [N, D]. It has no gradient."""
+    tensors = (z, labels, offsets, indices)
+    return _chosen("positive_dots", None, *tensors)(*tensors)  # type: ignore[no-any-return]
+
+
+def _run_pull(a: Tensor, z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None) -> Tensor:
+    tensors = (a, z, labels, offsets, indices)
+    return _chosen("positive_pull", *tensors)(*tensors)  # type: ignore[no-any-return]
+
+
+def dots_reference(
+    z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Σ_{p ∈ P(i)} z_i·z_p [N] and |P(i)| [N], both in the arithmetic's dtype; z [N, D]."""
     wide = arithmetic(z.dtype)
     total, _, count = positives_of(labels, offsets, indices)
     result = z.new_zeros(z.shape[0], dtype=wide)
     for part in columns(_gathered(z, indices), z.shape[1]):
         v = z[:, part].to(wide)
         result += (total(v) * v).sum(1)
-    return result, count
+    return result, count.to(wide)
 
 
 def _gathered(z: Tensor, indices: Tensor | None) -> int:
@@ -183,8 +208,10 @@ define(
 define(
     "positive_pull",
     "(Tensor a, Tensor z, Tensor? labels, Tensor? offsets, Tensor? indices) -> Tensor",
-    run=pull_reference,
+    run=_run_pull,
     fake=_fake_pull,
     setup=_setup_pull,
     backward=_backward_pull,
 )
+backend.attach("positive_dots", "reference", dots_reference)
+backend.attach("positive_pull", "reference", pull_reference)

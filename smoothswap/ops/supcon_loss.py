@@ -20,7 +20,7 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import checks, supcon_lse  # noqa: F401  supcon_lse defines the ops called here
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
-from smoothswap.ops.positives import dots
+from smoothswap.ops.positives import positive_dots
 
 _OP = "supcon_loss"
 
@@ -146,8 +146,7 @@ def loss_of_anchors(
     """Loss [N], lse [N] and |P(i)| [N], all in the arithmetic's dtype, for z [N, D] and labels [N] or lists."""
     with without_autocast(z):
         lse = torch.ops.smoothswap.supcon_lse(z, temperature)
-        similar, count = dots(z, labels, offsets, indices)
-        count = count.to(lse.dtype)
+        similar, count = positive_dots(z, labels, offsets, indices)
         # One vector alone has lse = −∞ and no positive: where, not multiplication, keeps NaN out.
         return torch.where(count > 0, lse - similar / (temperature * count.clamp(min=1)), 0), lse, count
 

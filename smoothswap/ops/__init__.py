@@ -18,6 +18,7 @@ from smoothswap.ops import (  # noqa: F401  they attach their kernels to the ops
     scaled_conv2d_triton,
     supcon_cpu,
     supcon_rows,
+    supcon_triton,
     upfirdn2d_cpu,
     upfirdn2d_cuda,
     upfirdn2d_triton,

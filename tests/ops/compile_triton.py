@@ -16,7 +16,12 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from smoothswap.ops import bias_act_triton_kernels, conv2d_triton_kernels, upfirdn2d_triton_kernels
+from smoothswap.ops import (
+    bias_act_triton_kernels,
+    conv2d_triton_kernels,
+    supcon_triton_kernels,
+    upfirdn2d_triton_kernels,
+)
 
 TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 
@@ -26,8 +31,13 @@ NCHW, NHWC = ["xs_x", "ys_x", "fs_x"], ["xs_c", "ys_c", "fs_x"]
 CONV = {"STRIDE": 1, "BEFORE": True, "AFTER": True, "NOISE": "pixel", "BIAS": True, "ACT": "lrelu", "GAIN": True}
 CONV |= {"CLAMP": True, "COUNTED": 0, "WHOLE": True, "WIDE": False}
 SUM = {"BEFORE": True, "AFTER": True, "COUNTED_UNITS": 0, "COUNTED_BLOCKS": 0, "PRECISION": "ieee", "WIDE": False}
+# D = 512, and the tiles that supcon_triton takes on either device
+PAIRS_OF = {"CHUNKS": 8, "PRECISION": "ieee", "BM": 128, "BK": 64}
+LSE = {**PAIRS_OF, "SPAN": 16, "INTERPRETED": False, "WIDE": False}
+PRODUCT = {"SIDE": 8192, "COUNTED": 0, "PRECISION": "ieee", "BM": 128, "BK": 64}
 
 bias_act, upfirdn2d, conv2d = bias_act_triton_kernels, upfirdn2d_triton_kernels, conv2d_triton_kernels
+supcon = supcon_triton_kernels
 # name: kernel, dtype of the tensors, compute capability, warps, constants, arguments that are 1
 CASES = {
     "bias_act": (
@@ -68,8 +78,26 @@ CASES = {
         {**SUM, "BO": 128, "BI": 128, "BP": 64},
         ["xs_c", "gs_c"],
     ),
+    "supcon lse": (supcon.similarity_kernel, "bf16", 90, 8, {**LSE, "TRIANGLE": True, "BN": 128}, []),
+    "supcon lse sm_80": (supcon.similarity_kernel, "bf16", 80, 8, {**LSE, "TRIANGLE": True, "BN": 64}, []),
+    "supcon rows lse": (supcon.similarity_kernel, "bf16", 90, 8, {**LSE, "TRIANGLE": False, "BN": 128}, []),
+    "supcon weights": (supcon.weights_kernel, "fp16", 90, 8, {**PAIRS_OF, "SIDE": 8192, "BN": 128}, []),
+    "supcon weights sm_80": (supcon.weights_kernel, "bf16", 80, 8, {**PAIRS_OF, "SIDE": 8192, "BN": 64}, []),
+    "supcon product of the transposed": (
+        *(supcon.product_kernel, "bf16", 90, 8),
+        {**PRODUCT, "TRANSPOSED": True, "BD": 128},
+        [],
+    ),
+    "supcon product sm_80": (supcon.product_kernel, "fp16", 80, 8, {**PRODUCT, "TRANSPOSED": True, "BD": 64}, []),
+    "supcon product tf32": (
+        *(supcon.product_kernel, "fp32", 90, 8),
+        {**PRODUCT, "SIDE": 4096, "PRECISION": "tf32", "TRANSPOSED": False, "BD": 64, "BK": 32},
+        [],
+    ),
+    "supcon merge": (supcon.merge_kernel, "fp32", 90, 4, {"COUNTED": 0, "B": 128}, []),
 }
-FP32 = {"f_ptr", "after_ptr", "part_ptr"}
+FP32 = {"f_ptr", "after_ptr", "part_ptr", "row_max_ptr", "row_sum_ptr", "column_max_ptr", "column_sum_ptr", "unit_ptr"}
+FP32 |= {"g_rows_ptr", "g_columns_ptr", "lse_rows_ptr", "lse_columns_ptr"}
 ODD = {"left", "top", "zero", "KW", "taps", "steps", "strips", "tiles", "tiles_x", "tiles_c", "tiles_p", "tiles_o"}
 
 
@@ -81,9 +109,10 @@ def compiled(case: str) -> dict[str, object]:
         if parameter.is_constexpr or name in ones:
             signature[name], constexprs[i,] = "constexpr", constants.get(name, 1)
             continue
-        pointer = f"*{'fp32' if name in FP32 else dtype}"
+        wide = name in FP32 or (name == "out_ptr" and kernel is supcon.product_kernel)
+        pointer = f"*{'fp32' if wide else dtype}"
         signature[name] = pointer if name.endswith("_ptr") else parameter.annotation_type or "i32"
-        if name not in ODD and signature[name] != "fp64":
+        if name not in ODD and not parameter.do_not_specialize and signature[name] != "fp64":
             attributes[i,] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, constexprs, attributes)
     options = {"num_warps": warps, "num_stages": 3}

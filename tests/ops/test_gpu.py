@@ -166,6 +166,96 @@ def test_supcon_loss(dtype):
     assert abs(float(mine) - float(expected)) <= 1e-5 * float(expected)
 
 
+@pytest.fixture(params=["triton", "reference"])
+def similar(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test on each backend that has supcon's ops on a GPU, in fp32 too, which triton leaves alone unasked."""
+    with use(request.param):
+        if reason := can_run("supcon_lse", request.param, torch.zeros(1, 1, device="cuda")):
+            pytest.skip(reason)
+        yield request.param
+
+
+def _vectors(n: int, D: int, dtype: torch.dtype) -> Tensor:
+    return torch.nn.functional.normalize(torch.randn(n, D, device="cuda"), dim=1).to(dtype)
+
+
+# Of a gradient, relative to its largest entry: G is rounded to the dtype, similarities and sums are fp32.
+GRADIENT = {torch.float32: 1e-5, torch.bfloat16: 2**-8, torch.float16: 2**-10}
+
+
+@pytest.mark.parametrize("dtype", GRADIENT, ids=str)
+@pytest.mark.parametrize(("n", "D"), [(2, 1), (129, 19), (1000, 65), (9000, 128), (4097, 512), (300, 2048)])
+def test_lse_and_its_gradient(similar, dtype, n, D):
+    """Several bands of rows and blocks of G, one tile and part of one; on the reference too: the tolerance is fair."""
+    z, g = _vectors(n, D, dtype), torch.randn(n, device="cuda") / n
+    ops = torch.ops.smoothswap
+    lse = ops.supcon_lse(z, 0.07)
+    dz = ops.supcon_lse_grad(g, z, lse, 0.07)
+    with use("reference"):
+        expected = ops.supcon_lse(z.double(), 0.07)
+        of_exact = ops.supcon_lse_grad(g.double(), z.double(), expected, 0.07)
+    torch.testing.assert_close(lse.double(), expected, rtol=0, atol=2e-5)
+    assert (dz - of_exact).abs().max() <= GRADIENT[dtype] * of_exact.abs().max()
+    first, few = n // 3, slice(n // 3, n // 3 + max(n // 2, 1))
+    rows = ops.supcon_rows_lse(z[few], z, first, 0.07)
+    torch.testing.assert_close(rows.double(), expected[few], rtol=0, atol=2e-5)
+    of_rows = ops.supcon_rows_grad(g[few], lse[few], z[few], g, lse, z, first, 0.07)
+    assert (of_rows - of_exact[few]).abs().max() <= GRADIENT[dtype] * of_exact.abs().max()
+
+
+def test_supcon_in_tf32(similar):
+    torch.backends.cuda.matmul.allow_tf32 = True
+    z = _vectors(700, 96, torch.float32)
+    lse, g = torch.ops.smoothswap.supcon_lse(z, 0.07), torch.randn(700, device="cuda")
+    dz = torch.ops.smoothswap.supcon_lse_grad(g, z, lse, 0.07)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    with use("reference"):
+        expected = torch.ops.smoothswap.supcon_lse(z.double(), 0.07)
+        of_exact = torch.ops.smoothswap.supcon_lse_grad(g.double(), z.double(), expected, 0.07)
+    torch.testing.assert_close(lse.double(), expected, rtol=0, atol=2**-10 / 0.07)
+    assert (dz - of_exact).abs().max() <= 2**-6 * of_exact.abs().max()
+
+
+def test_supcon_of_vectors_that_lie_far_apart(similar):
+    z = _vectors(1000, 16, torch.bfloat16) * (30 * torch.rand(1000, 1, device="cuda")).bfloat16()
+    lse = torch.ops.smoothswap.supcon_lse(z, 0.07)
+    with use("reference"):
+        expected = torch.ops.smoothswap.supcon_lse(z.double(), 0.07)
+    torch.testing.assert_close(lse.double(), expected, rtol=1e-6, atol=1e-4)
+    assert torch.isfinite(torch.ops.smoothswap.supcon_lse_grad(torch.ones_like(lse), z, lse, 0.07)).all()
+
+
+def test_supcon_gives_the_same_bits_each_time(similar):
+    z, labels = _vectors(5000, 512, torch.bfloat16).requires_grad_(), torch.arange(5000, device="cuda") // 4
+    losses = [supcon_loss(z, labels) for _ in range(4)]
+    first, *others = (torch.autograd.grad(loss, z)[0] for loss in losses)
+    assert all(torch.equal(losses[0], loss) for loss in losses)
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_supcon_of_131072_vectors_takes_less_than_2_gb():
+    """The N × N matrix would be 32 GiB in bf16; z itself is 128 MiB, its gradient, while in fp32, 256 MiB."""
+    N = 131072
+    z, labels = _vectors(N, 512, torch.bfloat16).requires_grad_(), torch.arange(N, device="cuda") // 4
+    if reason := can_run("supcon_lse", "triton", z):
+        pytest.skip(reason)
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    with use("triton"):
+        loss = supcon_loss(z, labels)
+        (dz,) = torch.autograd.grad(loss, z)
+    assert torch.cuda.max_memory_allocated() - before < 2e9
+    # Some rows against all, as the rectangular op in fp32 has it.
+    rows = slice(N - 64, N)
+    wide = z.detach().float()
+    with use("reference"):
+        lse = torch.ops.smoothswap.supcon_rows_lse(wide[rows], wide, N - 64, 0.07)
+    with use("triton"):
+        torch.testing.assert_close(torch.ops.smoothswap.supcon_lse(z.detach(), 0.07)[rows], lse, rtol=0, atol=2e-5)
+    assert torch.isfinite(dz).all()
+
+
 def test_derivatives_in_fp64(gpu):
     f = FIR.double().cuda()
     x = torch.randn(1, 2, 6, 5, dtype=torch.float64, device="cuda", requires_grad=True)

@@ -46,7 +46,7 @@ def test_its_gradient_trains_the_generator(
 
 
 def test_a_run_takes_it_by_path(swapper_recipe: Callable[..., SwapperRecipe], sface_file: Path, tmp_path: Path) -> None:
-    recipe = swapper_recipe(images=8, identity_embedders=(str(sface_file),))
+    recipe = swapper_recipe(images=4, identity_embedders=(str(sface_file),))
     train_swapper(recipe, tmp_path / "run", embedder=sface_file, accelerator="cpu", progress=False)
     assert smoothswap.load(tmp_path / "run" / "embedder.safetensors").dim == 128
     assert smoothswap.load(tmp_path / "run" / "generator.safetensors").identity_dim == 128

@@ -43,6 +43,7 @@ def same_label(labels: Tensor) -> tuple[Sum, Tensor]:
 
 def listed(offsets: Tensor, indices: Tensor) -> tuple[Sum, Tensor]:
     """The sum of v[indices[offsets[i]:offsets[i + 1]]], a function of v [N, C], and the lengths [N] of the lists."""
+    _refuse_what_would_read_elsewhere(offsets, indices)
     lengths = offsets.diff()
 
     def total(v: Tensor) -> Tensor:
@@ -53,8 +54,25 @@ def listed(offsets: Tensor, indices: Tensor) -> tuple[Sum, Tensor]:
     return total, lengths
 
 
+def _refuse_what_would_read_elsewhere(offsets: Tensor, indices: Tensor) -> None:
+    """Lists [N + 1], [nnz] that come from a compiled graph have been checked by nobody; on a GPU a check would wait."""
+    if offsets.device.type != "cpu":
+        return
+    n, nnz = offsets.shape[0] - 1, indices.shape[0]
+    within = n >= 0 and int(offsets[0]) == 0 and int(offsets[-1]) == nnz and bool((offsets.diff() >= 0).all())
+    if nnz > 0:
+        within = within and int(indices.min()) >= 0 and int(indices.max()) < n
+    if not within:
+        raise ArgumentError(
+            "supcon_loss: the lists of positives do not name vectors that are there",
+            f"{n} lists, {nnz} indices",
+            hint="Call supcon_loss outside of torch.compile once: it says what is wrong with them.",
+        )
+
+
 def transposed(offsets: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     """The lists [N + 1], [nnz] of those that name j, for every j."""
+    _refuse_what_would_read_elsewhere(offsets, indices)
     rows = torch.arange(offsets.shape[0], device=offsets.device)
     named, order = indices.sort(stable=True)
     owners = rows[:-1].repeat_interleave(offsets.diff(), output_size=indices.shape[0])

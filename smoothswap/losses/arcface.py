@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from smoothswap.core.config import Options, option
 from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
 from smoothswap.losses.class_blocks import too_large
-from smoothswap.ops.other_classes import other_classes_lse
+from smoothswap.ops.classes_lse import classes_lse
 
 # Below this sin² the derivative of the sine is replaced by 0: it grows without bound towards θ = 0 and θ = π.
 _SMALLEST_SIN2 = 1e-6
-_SHORTEST = 1e-12  # length that a centre is divided by at least, as in F.normalize
 
 
 class ArcFaceLoss(nn.Module):
@@ -72,13 +71,9 @@ class ArcFaceLoss(nn.Module):
 
     def in_blocks(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The same loss with the logits of a block of people at a time; differentiable once."""
-        weight = self.weight.to(embeddings.dtype)
-        z = F.normalize(embeddings, dim=1)
-        length = torch.linalg.vector_norm(weight, dim=1).clamp_min(_SHORTEST)
-        factor = self.config.scale / length
-        others = other_classes_lse(z, weight, factor, torch.zeros_like(factor), labels)
-        true = ((z * weight[labels]).sum(1) / length[labels]).clamp(-1.0, 1.0)
-        return F.softplus(others - self.config.scale * self.with_margin(true)).mean()
+        z, weight, scale = F.normalize(embeddings, dim=1), self.weight.to(embeddings.dtype), self.config.scale
+        others, true = classes_lse(z, weight, None, labels, scale, unit=True)
+        return F.softplus(others - scale * self.with_margin(true.clamp(-1.0, 1.0))).mean()
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scaled cosines [N, P] to every person's centre, with the margin at the true person.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-# Logits, about 5 copies of which are held at a time otherwise: 64 MiB each.
-_MOST = 1 << 24
+# Logits. Whole, five copies of them and one of the centres are held; blocks are quicker from less than this on.
+_MOST = 1 << 20
 
 
 def too_large(embeddings: Tensor, weight: Tensor) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
 from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
 from smoothswap.losses.class_blocks import too_large
-from smoothswap.ops.other_classes import other_classes_lse
+from smoothswap.ops.classes_lse import classes_lse
 
 
 class SoftmaxLoss(nn.Module):
@@ -70,6 +69,5 @@ class SoftmaxLoss(nn.Module):
     def in_blocks(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The same loss with the logits of a block of people at a time; differentiable once."""
         weight, bias = self.weight.to(embeddings.dtype), self.bias.to(embeddings.dtype)
-        z = self.config.scale * embeddings
-        others = other_classes_lse(z, weight, torch.ones_like(bias), bias, labels)
-        return F.softplus(others - (z * weight[labels]).sum(1) - bias[labels]).mean()
+        others, true = classes_lse(embeddings, weight, bias, labels, self.config.scale)
+        return F.softplus(others - self.config.scale * true - bias[labels]).mean()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
 import pytest
@@ -74,6 +73,21 @@ def asked(device: torch.device) -> Iterator[Callable[..., dict[str, Any]]]:
         child.close()
 
 
+@pytest.fixture(scope="module")
+def judge(device: torch.device, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], str]:
+    """The file with a case's exact loss and gradient, which both passes are judged by."""
+    folder = tmp_path_factory.mktemp("exact")
+
+    def of(case: Case) -> str:
+        both = replace(case, passes=BOTH)
+        path = folder / f"{'-'.join(str(value) for value in astuple(both))}.pt"
+        if not path.exists():
+            torch.save(supcon_form.exact(*case.batch(device), case.copies), path)
+        return str(path)
+
+    return of
+
+
 def _warm() -> bool:
     return facts.allocator(os.environ) == "warm"
 
@@ -94,9 +108,9 @@ def test_supcon_loss(
     names: Sequence[str],
     rounds: int,
     asked: Callable[..., dict[str, Any]],
+    judge: Callable[[Case], str],
     device: torch.device,
     benchmark: BenchmarkFixture,
-    tmp_path: Path,
 ) -> None:
     if kind != device.type:
         pytest.skip(f"a case for {kind}")
@@ -107,9 +121,7 @@ def test_supcon_loss(
     if TINY:
         names = [name for name in names if name in TRIED]
         case = replace(case, n=16 * case.copies, d=8, per_class=4)
-    judge = tmp_path / "exact.pt"
-    torch.save(supcon_form.exact(*case.batch(device), case.copies), judge)
-    question = {"case": asdict(case), "judge": str(judge)}
+    question = {"case": asdict(case), "judge": judge(case)}
     first = {name: asked(name, **question) for name in (*names, "matmul")}
     failed = {name: said["failed"] for name, said in first.items() if "failed" in said}
     assert not {"ours", "matmul"} & set(failed), failed

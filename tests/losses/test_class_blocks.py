@@ -7,12 +7,12 @@ import torch
 
 import smoothswap
 from smoothswap.losses import class_blocks
-from smoothswap.ops import other_classes
+from smoothswap.ops import classes_lse
 
 
 @pytest.mark.parametrize("name", ["arcface", "softmax"])
 def test_blocks_give_what_whole_logits_give(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(other_classes, "_BLOCK", 40)
+    monkeypatch.setattr(classes_lse, "_BLOCK", 40)
     loss = smoothswap.build(name, "loss", people=23, dim=6).double()
     z, labels = torch.randn(9, 6, dtype=torch.float64, requires_grad=True), torch.randint(23, (9,))
     with torch.no_grad():
@@ -50,4 +50,4 @@ def test_logits_are_never_whole(name: str) -> None:
 
     with Watch():
         loss(z, labels).backward()
-    assert 0 < largest <= other_classes._BLOCK < 512 * 40_000
+    assert 0 < largest <= classes_lse._BLOCK < 512 * 40_000

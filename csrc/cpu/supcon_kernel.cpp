@@ -166,8 +166,8 @@ void make_weights(const Supcon& a, const SupconTile& t, const Scratch<A>& scratc
       // Rounded as it was when lse was taken, in a loop of its own: a fused multiply-add would differ by what a large s loses.
       for (int64_t j = 0; j < t.columns; ++j) s[j] *= A(a.scale);
       for (int64_t j = 0; j < t.columns; ++j) e[j] = s[j] - lse_rows[i], s[j] -= lse_columns[j];
-      // A pair that is left out may have any similarity: no more than its exponential's end, lest 0 be multiplied by ∞.
-      for (int64_t j = 0; j < t.columns; ++j) e[j] = e[j] > 80 ? A(80) : e[j], s[j] = s[j] > 80 ? A(80) : s[j];
+      // No s is above its lse, but by what both lose to rounding where they are huge, and that of a pair that is left out.
+      for (int64_t j = 0; j < t.columns; ++j) e[j] = e[j] > 0 ? A(0) : e[j], s[j] = s[j] > 0 ? A(0) : s[j];
       exponentials(e, A(1), t.columns);
       exponentials(s, A(1), t.columns);
       for (int64_t j = 0; j < t.columns; ++j) s[j] = g_rows[i] * e[j] + g_columns[j] * s[j];

@@ -179,11 +179,13 @@ def merge_kernel(
 
 @triton.jit
 def store_weights(
-    s, i, j, g_i, lse_i, g_columns_ptr, lse_columns_ptr, inverse, C, own, edge, out_ptr, SIDE: tl.constexpr
+    s, i, j, g_i, lse_i, g_columns_ptr, lse_columns_ptr, inverse, R, C, own, edge, out_ptr, SIDE: tl.constexpr
 ):
     """Writes G of similarities s [rows i, columns j] in base 2."""
     if edge:
-        s = tl.where(j[None, :] == own + i[:, None], float("-inf"), s)
+        # Beyond R and C similarities are 0, which may be far above a lse: ∞ there would meet a vector of zeros.
+        within = (i < R)[:, None] & (j < C)[None, :] & (j[None, :] != own + i[:, None])
+        s = tl.where(within, s, float("-inf"))
     g_j = tl.load(g_columns_ptr + j, j < C, other=0.0).to(s.dtype)
     lse_j = tl.load(lse_columns_ptr + j, j < C, other=0.0).to(s.dtype)
     g_j, lse_j = scales(g_j, lse_j, inverse)
@@ -194,9 +196,11 @@ def store_weights(
     low = tl.where(low == float("inf"), 0.0, low)
     if tl.maximum(high_i, high_j) - low <= 64:
         f = (g_i * tl.exp2(low - lse_i))[:, None] + (g_j * tl.exp2(low - lse_j))[None, :]
-        w = f * tl.exp2(tl.where(f == 0, 0.0, s - low))
+        w = f * tl.exp2(tl.where(f == 0, 0.0, tl.minimum(s - low, 64.0)))
     else:
-        w = g_i[:, None] * tl.exp2(s - lse_i[:, None]) + g_j[None, :] * tl.exp2(s - lse_j[None, :])
+        # No s is above its lse, but by what both lose to rounding where they are huge.
+        of_i, of_j = tl.minimum(s - lse_i[:, None], 0.0), tl.minimum(s - lse_j[None, :], 0.0)
+        w = g_i[:, None] * tl.exp2(of_i) + g_j[None, :] * tl.exp2(of_j)
     tl.store(out_ptr + i[:, None] * SIDE + j[None, :], w.to(out_ptr.dtype.element_ty))
 
 
@@ -243,9 +247,10 @@ def weights_kernel(
     g_i, lse_i = scales(g_i, lse_i, inverse)
     first = own + block * BM
     edge = (tile * 2 * BN < first + BM) & ((tile + 1) * 2 * BN > first)
+    edge = edge | ((tile + 1) * 2 * BN > C) | ((block + 1) * BM > R)
     columns = g_columns_ptr, lse_columns_ptr
-    store_weights(left * factor, i, j, g_i, lse_i, *columns, inverse, C, own, edge, out_ptr, SIDE)
-    store_weights(right * factor, i, j + BN, g_i, lse_i, *columns, inverse, C, own, edge, out_ptr, SIDE)
+    store_weights(left * factor, i, j, g_i, lse_i, *columns, inverse, R, C, own, edge, out_ptr, SIDE)
+    store_weights(right * factor, i, j + BN, g_i, lse_i, *columns, inverse, R, C, own, edge, out_ptr, SIDE)
 
 
 @triton.jit(do_not_specialize=["R", "K", "steps"])

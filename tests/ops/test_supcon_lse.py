@@ -15,6 +15,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from smoothswap.ops import supcon_loss, use
 
 ops = torch.ops.smoothswap
+# NumPy, which interprets Triton's kernels, warns of what is selected away later, and of NaN that is meant to show.
+pytestmark = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 
@@ -47,10 +49,10 @@ def error(y: Tensor, exact: Tensor) -> float:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("temperature", [0.07, 0.01, 2.0])
 def test_error_is_at_most_twice_that_of_the_dense_formula(on, temperature, dtype):
+    if on.backend in ("triton", "cuda"):
+        pytest.skip("its products are those of tensor cores; test_supcon_triton has their bounds")
     wide = torch.promote_types(dtype, torch.float32)
     for n, dim, length in ((61, 33, None), (130, 64, None), (97, 20, 3.0)):
-        if on.slow and n > 100:
-            continue
         z = vectors(n, dim, dtype, length)
         g = torch.randn(n, dtype=wide)
         exact = dense_lse(z.cpu().double(), temperature)

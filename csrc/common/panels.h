@@ -47,6 +47,12 @@ inline void sums_of_panel(const A* a, const A* b, int64_t K, Vector<A> (&sum)[pa
 template <bool add, int a_row, int a_step, class A>
 inline void multiply_panel(const A* a, const A* b, int64_t K, A* c, int64_t c_stride, int64_t rows = panel_rows,
                            int64_t columns = panel_width<A>) {
+  // What the result is added to comes from far: asked for now, it is there when the sums are.
+  if constexpr (add)
+    for (int64_t r = 0; r < rows; ++r) {
+      __builtin_prefetch(c + r * c_stride, 1);
+      __builtin_prefetch(c + r * c_stride + lanes<A>, 1);
+    }
   Vector<A> sum[panel_rows][2];
   sums_of_panel<a_row, a_step>(a, b, K, sum, std::make_integer_sequence<int, panel_rows>());
   if (columns == panel_width<A>) {
@@ -80,6 +86,17 @@ template <class T, class A>
 inline void pack_rows(const T* x, int64_t stride, int64_t rows, int64_t count, A* to, int64_t to_stride) {
   for (int64_t r = 0; r < rows; ++r, x += stride, to += to_stride)
     for (int64_t k = 0; k < count; k += lanes<A>) store_vector(to + k, load_some(x + k, count - k));
+}
+
+// Panels [panel][rows][panel_width] ← x [rows, count], rows `stride` apart; the last is padded with zeros
+template <class T, class A>
+inline void pack_panels(const T* x, int64_t stride, int64_t rows, int64_t count, A* to) {
+  for (int64_t r = 0; r < rows; ++r, x += stride, to += panel_width<A>)
+    for (int64_t k = 0; k < count; k += panel_width<A>)
+      for (int half = 0; half < 2; ++half) {
+        const int64_t at = k + half * lanes<A>;
+        store_vector(to + k * rows + half * lanes<A>, at < count ? load_some(x + at, count - at) : Vector<A>{});
+      }
 }
 
 template <class V, std::size_t n>

@@ -183,17 +183,25 @@ void add_products(const Supcon& a, const SupconTile& t, const Scratch<A>& scratc
   const T* y = static_cast<const T*>(a.columns) + t.column * a.D;
   A* dx = static_cast<A*>(a.drows) + t.row * a.D;
   A* dy = static_cast<A*>(a.drows) + t.column * a.D;
-  for (int64_t d = 0; d < a.D; d += panel_width<A>) {
-    const int64_t columns = least(panel_width<A>, a.D - d);
-    pack_rows(y + d, a.D, t.columns, columns, scratch.panels, panel_width<A>);
-    for (int64_t i = 0; i < t.rows; i += panel_rows)
-      multiply_panel<true, line, 1>(scratch.s + i * line, scratch.panels, t.columns, dx + i * a.D + d, a.D,
-                                    least(panel_rows, t.rows - i), columns);
+  // Some panels at a time: of each vector several lines in a row are read, which the processor fetches ahead.
+  constexpr int64_t width = 4 * panel_width<A>;
+  static_assert(width <= supcon_depth);
+  for (int64_t d = 0; d < a.D; d += width) {
+    const int64_t depth = least(width, a.D - d);
+    const auto over_panels = [&](int64_t K, int64_t rows, auto multiply) {
+      for (int64_t p = 0; p < depth; p += panel_width<A>)
+        for (int64_t i = 0; i < rows; i += panel_rows)
+          multiply(i, d + p, scratch.panels + p * K, least(panel_rows, rows - i), least(panel_width<A>, depth - p));
+    };
+    pack_panels(y + d, a.D, t.columns, depth, scratch.panels);
+    over_panels(t.columns, t.rows, [&](int64_t i, int64_t at, const A* panel, int64_t rows, int64_t columns) {
+      multiply_panel<true, line, 1>(scratch.s + i * line, panel, t.columns, dx + i * a.D + at, a.D, rows, columns);
+    });
     if (!t.mutual) continue;
-    pack_rows(x + d, a.D, t.rows, columns, scratch.panels, panel_width<A>);
-    for (int64_t j = 0; j < t.columns; j += panel_rows)
-      multiply_panel<true, 1, line>(scratch.s + j, scratch.panels, t.rows, dy + j * a.D + d, a.D,
-                                    least(panel_rows, t.columns - j), columns);
+    pack_panels(x + d, a.D, t.rows, depth, scratch.panels);
+    over_panels(t.rows, t.columns, [&](int64_t j, int64_t at, const A* panel, int64_t rows, int64_t columns) {
+      multiply_panel<true, 1, line>(scratch.s + j, panel, t.rows, dy + j * a.D + at, a.D, rows, columns);
+    });
   }
 }
 

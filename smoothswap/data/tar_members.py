@@ -63,7 +63,7 @@ def members(handle: int) -> Iterator[Member]:
         elif kind == b"x":
             records = dict(_records(_text(handle, content, size), content))
             long_name = records.get(b"path", long_name)
-            long_size = int(records[b"size"]) if b"size" in records else None
+            long_size = _decimal(records[b"size"], content) if b"size" in records else None
             continue
         elif kind not in b"gK":
             if kind in _FILE:
@@ -75,18 +75,26 @@ def members(handle: int) -> Iterator[Member]:
 
 def _check(header: bytes, place: int) -> None:
     # The sum is that of the header with its own field taken as blanks.
-    stored = header[148:156].strip(b"\0 ")
-    if not stored.isdigit() or int(stored, 8) != sum(header) - sum(header[148:156]) + 8 * 32:
+    if (
+        not header[148:156].strip(b"\0 ")
+        or _number(header[148:156], place) != sum(header) - sum(header[148:156]) + 8 * 32
+    ):
         raise DamageError(f"what stands at byte {place:,} is no header")
 
 
 def _number(field: bytes, place: int) -> int:
     if field[0] & 0x80:
         return int.from_bytes(field, "big") & ((1 << 95) - 1)
-    try:
-        return int(field.strip(b"\0 ") or b"0", 8)
-    except ValueError as cause:
-        raise DamageError(f"the header at byte {place:,} has no size") from cause
+    digits = field.strip(b"\0 ") or b"0"
+    if digits.strip(b"01234567"):
+        raise DamageError(f"the header at byte {place:,} holds no number where one belongs")
+    return int(digits, 8)
+
+
+def _decimal(field: bytes, place: int) -> int:
+    if not field.isdigit():
+        raise DamageError(f"the extended header at byte {place:,} has no size")
+    return int(field)
 
 
 def _name(header: bytes) -> bytes:

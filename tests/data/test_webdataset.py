@@ -175,7 +175,7 @@ def test_split_and_options_are_those_of_a_folder(tmp_path: Path) -> None:
         assert all(torch.equal(packed[i]["image"], folder[i]["image"]) for i in range(len(folder)))
 
 
-@pytest.mark.parametrize("where", ["content", "header", "end", "garbage"])
+@pytest.mark.parametrize("where", ["content", "header", "end", "garbage", "checksum", "size"])
 def test_a_damaged_shard_gives_what_lies_before_the_damage(tmp_path: Path, where: str, caplog: Any) -> None:
     members = [(f"{p}/{i}.png", picture(20)) for p in "ab" for i in range(3)]
     path = tar(tmp_path / "x.tar", members)
@@ -183,6 +183,14 @@ def test_a_damaged_shard_gives_what_lies_before_the_damage(tmp_path: Path, where
     step = 512 + -(-len(picture(20)) // 512) * 512
     if where == "garbage":
         path.write_bytes(whole[: 5 * step] + b"\x07" * 2000)
+    elif where in ("checksum", "size"):
+        header = bytearray(whole[5 * step :][:512])
+        if where == "checksum":
+            header[148:156] = b"0089990\0"
+        else:  # a negative size must not lead back
+            header[124:136] = b"-0000007000\0"
+            header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+        path.write_bytes(whole[: 5 * step] + header + whole[5 * step + 512 :])
     else:
         path.write_bytes(whole[: 5 * step + {"content": 530, "header": 100, "end": 0}[where]])
     with caplog.at_level(logging.WARNING):

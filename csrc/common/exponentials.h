@@ -2,14 +2,8 @@
 // instructions for the rounding and the powers of two, which are half of it.
 #pragma once
 
+#include "avx512.h"
 #include "vector_math.h"
-
-#if defined(__AVX512F__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own header
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 
 namespace smoothswap {
 namespace SMOOTHSWAP_ISA {

@@ -76,6 +76,21 @@ inline void store(F16* p, float v) {
   p->bits = uint16_t(sign | h);
 }
 
+// call(T()) with the type T of a format
+template <class Call>
+auto with_type(Format format, Call call) {
+  switch (format) {
+    case Format::f32:
+      return call(float());
+    case Format::f64:
+      return call(double());
+    case Format::bf16:
+      return call(BF16());
+    default:
+      return call(F16());
+  }
+}
+
 }  // namespace
 }  // namespace SMOOTHSWAP_ISA
 }  // namespace smoothswap

@@ -2,14 +2,8 @@
 // AVX-512 half of its time goes into a division and the making of powers of two, for which there are instructions.
 #pragma once
 
+#include "avx512.h"
 #include "vector_math.h"
-
-#if defined(__AVX512F__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own header
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 
 namespace smoothswap {
 namespace SMOOTHSWAP_ISA {

@@ -121,20 +121,6 @@ void pull_of_lists(const Positives& a, int64_t begin, int64_t end) {
   }
 }
 
-template <class Call>
-void with_type(Format format, Call call) {
-  switch (format) {
-    case Format::f32:
-      return call(float());
-    case Format::f64:
-      return call(double());
-    case Format::bf16:
-      return call(BF16());
-    default:
-      return call(F16());
-  }
-}
-
 }  // namespace
 
 void same_label_dots(const Positives& a, int64_t begin, int64_t end) {

@@ -237,20 +237,6 @@ void add_gradients(const Supcon& a, const SupconTile& t, void* memory) {
   add_products<T>(a, t, scratch);
 }
 
-template <class Call>
-auto with_type(Format format, Call call) {
-  switch (format) {
-    case Format::f32:
-      return call(float());
-    case Format::f64:
-      return call(double());
-    case Format::bf16:
-      return call(BF16());
-    default:
-      return call(F16());
-  }
-}
-
 }  // namespace
 
 double supcon_longest(const void* z, int64_t D, Format format, int64_t begin, int64_t end) {

@@ -33,9 +33,10 @@ def tiles(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def _without_self(matrix: Tensor, rows: slice, value: float) -> Tensor:
-    """Writes `value` where a row [rows, N] meets itself."""
-    matrix.diagonal(rows.start).fill_(value)
+def without_self(matrix: Tensor, offset: int, value: float) -> Tensor:
+    """Writes `value` into column offset + i of row i, where there is one."""
+    if -matrix.shape[0] < offset < matrix.shape[1]:
+        matrix.diagonal(offset).fill_(value)
     return matrix
 
 
@@ -45,15 +46,22 @@ def settled(g: Tensor, lse: Tensor) -> tuple[Tensor, Tensor]:
     return g.masked_fill(off, 0), lse.masked_fill(off, math.inf)
 
 
+def rows_lse_reference(rows: Tensor, columns: Tensor, first: int, temperature: float) -> Tensor:
+    """The lse [n] in the arithmetic's dtype of rows [n, D] over columns [m, D] but column first + i; −∞ of none."""
+    with without_autocast(rows):
+        rows, columns = (t.to(arithmetic(t.dtype)) for t in (rows, columns))
+        lse = rows.new_full((rows.shape[0],), -math.inf)
+        if columns.shape[0] == 0:
+            return lse
+        for part in tiles(rows.shape[0], columns.shape[0]):
+            s = (rows[part] @ columns.T).div_(temperature)
+            lse[part] = torch.logsumexp(without_self(s, first + part.start, -math.inf), 1)
+        return lse
+
+
 def lse_reference(z: Tensor, temperature: float) -> Tensor:
     """The lse [N] in the arithmetic's dtype for z [N, D]; −∞ where there is no other."""
-    with without_autocast(z):
-        z = z.to(arithmetic(z.dtype))
-        lse = z.new_empty(z.shape[0])
-        for rows in tiles(z.shape[0], z.shape[0]):
-            s = _without_self((z[rows] @ z.T).div_(temperature), rows, -math.inf)
-            lse[rows] = torch.logsumexp(s, 1)
-        return lse
+    return rows_lse_reference(z, z, 0, temperature)
 
 
 def lse_grad_reference(g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> Tensor:
@@ -64,7 +72,7 @@ def lse_grad_reference(g: Tensor, z: Tensor, lse: Tensor, temperature: float) ->
         dz = torch.zeros_like(z, memory_format=torch.contiguous_format)
         for rows in tiles(z.shape[0], z.shape[0]):
             w = (z[rows] @ z.T).div_(temperature).sub_(lse[rows, None]).exp_().mul_(g[rows, None])
-            w = _without_self(w, rows, 0)
+            w = without_self(w, rows.start, 0)
             dz[rows] += w @ z
             dz += w.T @ z[rows]
         return dz.div_(temperature)
@@ -82,7 +90,7 @@ def lse_grad_grad_reference(h: Tensor, g: Tensor, z: Tensor, lse: Tensor, temper
         lse = lse.masked_fill(lse.isneginf(), math.inf)
         for rows in tiles(z.shape[0], z.shape[0]):
             w = (z[rows] @ z.T).div_(temperature).sub_(lse[rows, None]).exp_()
-            w = _without_self(w, rows, 0)
+            w = without_self(w, rows.start, 0)
             e = (h[rows] @ z.T).addmm_(z[rows], h.T).div_(temperature)
             dg[rows] = (w * e).sum(1)
             w = w.mul_(g[rows, None])

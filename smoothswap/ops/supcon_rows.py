@@ -12,36 +12,14 @@ first = 0 they are supcon_lse and supcon_lse_grad. They have no gradients of the
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from smoothswap.ops import backend
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
-from smoothswap.ops.supcon_lse import settled, tiles
-
-
-def _without_self(matrix: Tensor, offset: int, value: float) -> Tensor:
-    """Writes `value` into column offset + i of row i, where there is one."""
-    if -matrix.shape[0] < offset < matrix.shape[1]:
-        matrix.diagonal(offset).fill_(value)
-    return matrix
-
-
-def rows_lse_reference(rows: Tensor, columns: Tensor, first: int, temperature: float) -> Tensor:
-    """The lse [n] in the arithmetic's dtype for rows [n, D] and columns [m, D]; −∞ for an empty set."""
-    with without_autocast(rows):
-        rows, columns = (t.to(arithmetic(t.dtype)) for t in (rows, columns))
-        lse = rows.new_full((rows.shape[0],), -math.inf)
-        if columns.shape[0] == 0:
-            return lse
-        for part in tiles(rows.shape[0], columns.shape[0]):
-            s = (rows[part] @ columns.T).div_(temperature)
-            lse[part] = torch.logsumexp(_without_self(s, first + part.start, -math.inf), 1)
-        return lse
+from smoothswap.ops.supcon_lse import rows_lse_reference, settled, tiles, without_self
 
 
 def rows_grad_reference(
@@ -64,7 +42,7 @@ def rows_grad_reference(
             s = (rows[part] @ columns.T).div_(temperature)
             w = (s - lse_rows[part, None]).exp_().mul_(g_rows[part, None])
             w += s.sub_(lse_columns).exp_().mul_(g_columns)
-            drows[part] = _without_self(w, first + part.start, 0) @ columns
+            drows[part] = without_self(w, first + part.start, 0) @ columns
         return drows.div_(temperature)
 
 

@@ -94,3 +94,18 @@ def padding4(op: str, value: int | Sequence[int]) -> tuple[int, int, int, int]:
     if len(values) == 2:
         return values[0], values[0], values[1], values[1]
     return values[0], values[1], values[2], values[3]
+
+
+def integers(op: str, name: str, tensor: object) -> None:
+    """Refuses what is no tensor of integers."""
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(f"{op}: {name} is a {type(tensor).__name__}, expected a tensor")
+    if tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool:
+        raise ArgumentError(f"{op}: {name} has dtype {tensor.dtype}, expected integers such as int64")
+
+
+def positive(op: str, name: str, value: float) -> None:
+    """Refuses numbers that are not above 0, and infinite ones."""
+    finite(op, name, value)
+    if value <= 0:
+        raise ArgumentError(f"{op}: {name} is {value}, expected more than 0")

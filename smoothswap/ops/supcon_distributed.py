@@ -89,16 +89,11 @@ def _fault(z: Any, labels: Any, temperature: Any, reduction: Any, exchange: Any)
     try:
         checks.floating(_OP, "z", z)
         checks.rank(_OP, "z", z, [2], "[n, D]")
-        if not isinstance(labels, Tensor):
-            raise ArgumentError(f"{_OP}: labels are a {type(labels).__name__}, expected a tensor of integers")
+        checks.integers(_OP, "labels", labels)
         checks.rank(_OP, "labels", labels, [1], "[n]")
-        if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
-            raise ArgumentError(f"{_OP}: labels have dtype {labels.dtype}, expected integers such as int64")
         checks.shape(_OP, "labels", labels, z.shape[:1], f"one label for each row of z: {checks.about(z)}")
         checks.same_device(_OP, "z", z, "labels", labels)
-        checks.finite(_OP, "temperature", temperature)
-        if temperature <= 0:
-            raise ArgumentError(f"{_OP}: temperature is {temperature}, expected more than 0")
+        checks.positive(_OP, "temperature", temperature)
         for name, value, known in (("reduction", reduction, _REDUCTIONS), ("exchange", exchange, EXCHANGES)):
             if value not in known:
                 raise ArgumentError(f"{_OP}: unknown {name} {value!r}, expected {', '.join(known)}")

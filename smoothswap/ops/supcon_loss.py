@@ -58,9 +58,7 @@ def supcon_loss(
     """
     checks.floating(_OP, "z", z)
     checks.rank(_OP, "z", z, [2, 3], "[N, D] or [N, V, D]")
-    checks.finite(_OP, "temperature", temperature)
-    if temperature <= 0:
-        raise ArgumentError(f"{_OP}: temperature is {temperature}, expected more than 0")
+    checks.positive(_OP, "temperature", temperature)
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"{_OP}: unknown reduction {reduction!r}, expected mean, sum or none")
     views = z.shape[1] if z.ndim == 3 else 1
@@ -79,13 +77,6 @@ def supcon_loss(
     return loss.sum() / count.sign().sum().clamp(min=1)  # type: ignore[no-any-return]
 
 
-def _integers(name: str, tensor: Tensor) -> None:
-    if not isinstance(tensor, Tensor):
-        raise ArgumentError(f"{_OP}: {name} is a {type(tensor).__name__}, expected a tensor")
-    if tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool:
-        raise ArgumentError(f"{_OP}: {name} has dtype {tensor.dtype}, expected integers such as int64")
-
-
 def _labels(z: Tensor, labels: Tensor | None, views: int) -> Tensor:
     """A label [N·V] for each vector."""
     if labels is None:
@@ -96,7 +87,7 @@ def _labels(z: Tensor, labels: Tensor | None, views: int) -> Tensor:
                 hint="Give labels [N], positives=(offsets, indices), or views z [N, V, D], which need neither.",
             )
         labels = torch.arange(z.shape[0], device=z.device)
-    _integers("labels", labels)
+    checks.integers(_OP, "labels", labels)
     checks.rank(_OP, "labels", labels, [1], "[N]")
     checks.shape(_OP, "labels", labels, z.shape[:1], f"one label for each row of z: {checks.about(z)}")
     checks.same_device(_OP, "z", z, "labels", labels)
@@ -109,7 +100,7 @@ def _lists(z: Tensor, lists: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         raise ArgumentError(f"{_OP}: positives is a {type(lists).__name__}, expected (offsets [N + 1], indices [nnz])")
     names = ("positives' offsets", "positives' indices")
     for name, tensor in zip(names, lists, strict=True):
-        _integers(name, tensor)
+        checks.integers(_OP, name, tensor)
         checks.rank(_OP, name, tensor, [1], "one")
         checks.same_device(_OP, "z", z, name, tensor)
     offsets, indices = (tensor.long() for tensor in lists)

@@ -15,6 +15,7 @@ KINDS = (
     "generator",
     "discriminator",
     "loss",
+    "swap_loss",
     "injection",
     "dataset",
     "landmarker",

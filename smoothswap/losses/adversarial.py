@@ -1,4 +1,4 @@
-"""The game between generator and discriminator."""
+"""The losses of generator and discriminator against each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.arguments import finite
+from smoothswap.losses.swap_batch import Need, SwapBatch
 
 
 class AdversarialLoss(nn.Module):
@@ -18,8 +19,10 @@ class AdversarialLoss(nn.Module):
         generator:      mean of softplus(−D(x_fake))
         discriminator:  mean of softplus(D(x_fake)) + mean of softplus(−D(x_real))
 
-    D gives logits, positive for real. `forward` is the discriminator's side.
+    D gives logits, positive for real. `forward` is the generator's side, as a recipe's loss.
     """
+
+    needs: tuple[Need, ...] = ("logits",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):
@@ -59,9 +62,15 @@ class AdversarialLoss(nn.Module):
         real, fake = _logits(real_logits, "real_logits"), _logits(fake_logits, "fake_logits")
         return F.softplus(fake).mean() + F.softplus(-real).mean()
 
-    def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The same as `discriminator`."""
-        return self.discriminator(real_logits, fake_logits)
+    def forward(self, batch: SwapBatch) -> Tensor:
+        """Loss of the generator on a batch with `logits` [B, 1].
+
+        Raises:
+            ArgumentError: no logits, wrong shape, non-finite values.
+        """
+        if batch.logits is None:
+            raise ArgumentError("the batch has no logits of a discriminator")
+        return self.generator(batch.logits)
 
 
 def _logits(logits: Tensor, name: str) -> Tensor:

@@ -105,3 +105,14 @@ def same_shape(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
 def full_precision(x: Tensor) -> torch.autocast:
     """A context in which matrix products on the device of `x` keep the precision of their arguments."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+def pictures(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
+    """Refuse what are not two batches of pictures [B, 3, H, W] of one shape, B ≥ 1.
+
+    Raises:
+        ArgumentError: another rank, an empty batch, different shapes or devices.
+    """
+    same_shape(a, b, name_a, name_b)
+    if a.dim() != 4 or a.numel() == 0:
+        raise ArgumentError(f"{name_a} has shape {list(a.shape)}, but [B, 3, H, W] is needed, with B at least 1")

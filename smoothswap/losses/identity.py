@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options
 from smoothswap.losses.arguments import same_shape, vectors
+from smoothswap.losses.swap_batch import Need, SwapBatch
 
 
 class IdentityLoss(nn.Module):
-    """Identity loss of the swapper (Smooth-Swap, arXiv 2112.05907).
+    """Identity loss of the swapper (Smooth-Swap, arXiv 2112.05907), weighted by λ_id.
 
-        L_id = mean over the batch of  1 − cos(f(x_swap), f(x_source))
+        L_id = mean over the batch, and over the embedders f, of  1 − cos(f(x_swap), f(x_source))
 
-    f is the frozen embedder; the gradient must still flow through it to the swapped picture, so freeze its parameters
-    and do not run it under `no_grad` for `z_swap`.
+    Every f is frozen, but the gradient flows through it to the swapped picture.
     """
+
+    needs: tuple[Need, ...] = ("identity",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):
@@ -28,15 +31,24 @@ class IdentityLoss(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, z_swap: Tensor, z_source: Tensor) -> Tensor:
+    def forward(self, batch: SwapBatch) -> Tensor:
         """Loss of one batch.
 
         Args:
-            z_swap: [B, D] identity vectors of the swapped pictures, of any length.
-            z_source: [B, D] identity vectors of the source pictures, of any length.
+            batch: with `z_swapped` and `z_source`, [B, D] for each embedder, of any length.
 
         Returns:
             A scalar in 0 … 2, in at least float32.
+
+        Raises:
+            ArgumentError: wrong or different shapes, non-finite vectors.
+        """
+        each = [self.distance(z, other) for z, other in zip(batch.z_swapped, batch.z_source, strict=True)]
+        return torch.stack(each).mean()
+
+    @staticmethod
+    def distance(z_swap: Tensor, z_source: Tensor) -> Tensor:
+        """1 − cosine, the mean over two batches of vectors [B, D] of any length: a scalar in 0 … 2.
 
         Raises:
             ArgumentError: wrong or different shapes, non-finite vectors.

@@ -5,7 +5,8 @@ from smoothswap.training.folder import recipe_of_run
 from smoothswap.training.loop import BestWeights, TrainResult
 from smoothswap.training.named import recipe, recipe_names
 from smoothswap.training.overrides import overrides_for_folder
-from smoothswap.training.recipes import EmbedderRecipe, Part, SwapperRecipe, load_recipe
+from smoothswap.training.recipe_parts import DataShare, LossTerm, Part
+from smoothswap.training.recipes import EmbedderRecipe, SwapperRecipe, load_recipe
 from smoothswap.training.swapper import train_swapper
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "EmbedderRecipe",
     "SwapperRecipe",
     "Part",
+    "LossTerm",
+    "DataShare",
     "TrainResult",
     "BestWeights",
 ]

@@ -28,7 +28,7 @@ _FREE = {
     "patience",
 }
 # These neither, but the run is then no longer the one that its recipe alone would give; the log says so.
-_STEERING = {"identity_weight", "change_weight", "change_weight_late", "identity_threshold", "change_late_from"}
+_STEERING = {"losses"}
 
 
 def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:

@@ -9,7 +9,8 @@ from smoothswap.core.errors import UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.overrides import apply_overrides
-from smoothswap.training.recipes import EmbedderRecipe, Kind, Part, Recipe, SwapperRecipe, kind_named
+from smoothswap.training.recipe_parts import LossTerm, Part
+from smoothswap.training.recipes import EmbedderRecipe, Kind, Recipe, SwapperRecipe, kind_named
 
 _FACEWORLD = Part(
     "faceworld",
@@ -95,10 +96,12 @@ def swapper_faceworld_64() -> SwapperRecipe:
         images=26_000,
         batch_size=8,
         discriminator_learning_rate=2e-3,
-        # Lower at first: a large λ_chg from the start keeps the generator at the identity map.
-        change_weight=0.25,
-        change_weight_late=2.0,
-        change_late_from=10_000,
+        losses={
+            "adversarial": LossTerm("adversarial"),
+            "identity": LossTerm("identity", weight=4.0),
+            # Lower at first: a large λ_chg from the start keeps the generator at the identity map.
+            "change": LossTerm("change", weight=2.0, weight_before=0.25, changes_at=10_000),
+        },
         augment_identity=0.3,
         channels_last=True,
         warmup_images=400,

@@ -12,7 +12,15 @@ from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
-from smoothswap.training.recipes import EmbedderRecipe, Part, TrainingRecipe, group_names, part_names
+from smoothswap.training.override_maps import change_map
+from smoothswap.training.recipe_parts import Part
+from smoothswap.training.recipes import (
+    EmbedderRecipe,
+    TrainingRecipe,
+    group_names,
+    map_names,
+    part_names,
+)
 
 R = TypeVar("R", bound=TrainingRecipe)
 
@@ -21,7 +29,8 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     """A recipe with some options changed.
 
     `PART.name=…` exchanges a component and keeps those of its options that the new one has too; `PART.OPTION=…` sets
-    one of its options, `PART=none` leaves out a part that may be left out.
+    one of its options, `PART=none` leaves out a part that may be left out. Losses and further data sets have names of
+    their own: `losses.truth.weight=10`, `losses.change=none`, `mix.photos.name=image_folder`.
 
     An embedder trained on another folder or data set is measured on the held-out people of the same one, where that has
     a split `held_out`, unless the overrides name its validation.
@@ -34,8 +43,8 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
         UnknownNameError: a name that no option, part or component has; the message suggests the nearest.
         ConfigError: a value that the option cannot have.
     """
-    parts, groups = part_names(type(recipe)), group_names(type(recipe))
-    heads = [*parts, *groups]
+    parts, groups, maps = part_names(type(recipe)), group_names(type(recipe)), map_names(type(recipe))
+    heads = [*parts, *groups, *maps]
     changed: dict[str, Any] = {}
     follows = isinstance(recipe, EmbedderRecipe) and _moves_the_data_alone(overrides)
     # Names first: which options a part has depends on the component it names. Data before all else, since the
@@ -53,6 +62,9 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
             raise UnknownNameError(
                 f"unknown part {head!r} in {key!r}{did_you_mean(head, heads)}", f"parts: {', '.join(heads)}"
             )
+        elif head in maps:
+            known = changed.get(head, getattr(recipe, head))
+            changed[head] = change_map(known, maps[head], head, tail, text)
         elif head in groups:
             group = changed.get(head, getattr(recipe, head))
             changed[head] = dataclasses.replace(group, **{tail: groups[head].parse(tail, text)})
@@ -98,7 +110,7 @@ def _held_out_of(data: Part) -> dict[str, Part]:
 def _parse(cls: type[TrainingRecipe], name: str, text: str) -> Any:
     names = {field.name: field for field in dataclasses.fields(cls)}
     if name not in names or name == "name":
-        heads = [*part_names(cls), *group_names(cls)]
+        heads = [*part_names(cls), *group_names(cls), *map_names(cls)]
         raise UnknownNameError(
             f"unknown option {name!r} of the recipe{did_you_mean(name, names)}",
             f"options: {', '.join(key for key in names if key not in (*heads, 'name'))}",

@@ -10,7 +10,7 @@ from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import CATALOGUE, build
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.interfaces import FaceDataset
-from smoothswap.training.recipes import Part
+from smoothswap.training.recipe_parts import Part
 
 
 def build_part(part: Part, kind: str, **known: Any) -> Any:

@@ -18,22 +18,9 @@ from smoothswap.core.files import write_aside
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.best import MONITORS
+from smoothswap.training.recipe_parts import DataShare, LossTerm, Part
 
 Kind = Literal["embedder", "swapper"]
-
-
-@dataclass(frozen=True)
-class Part(Options):
-    """A component by name, with the options that differ from its defaults."""
-
-    name: str = option(help="name of the component, as in `smoothswap list`")
-    options: Mapping[str, Any] = option({}, "its options, as in `smoothswap describe`")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        # JSON gives lists where options are tuples; a recipe is to equal itself after a trip through a file.
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()}
-        object.__setattr__(self, "options", plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +55,15 @@ class TrainingRecipe(Options):
             UnknownNameError: an option that the recipe does not have.
             ConfigError: a value that does not fit.
         """
-        parts, groups = part_names(cls), group_names(cls)
+        parts, groups, maps = part_names(cls), group_names(cls), map_names(cls)
         made = dict(values)
         for key, value in values.items():
             if key in parts and value is not None:
                 made[key] = Part(value["name"], dict(value["options"]))
             elif key in groups:
                 made[key] = groups[key].make(value)
+            elif key in maps:
+                made[key] = {name: maps[key].make(item) for name, item in value.items()}
         return cls.make(made)
 
 
@@ -117,25 +106,31 @@ class EmbedderRecipe(TrainingRecipe):
         return self.people_per_batch * self.images_per_person
 
 
+PAPER_LOSSES = {
+    "adversarial": LossTerm("adversarial"),
+    "identity": LossTerm("identity", weight=4.0),
+    "change": LossTerm("change"),
+}
+"""The paper's: L_adv + λ_id·L_id + λ_chg·L_chg."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SwapperRecipe(TrainingRecipe):
     """How a generator is trained against a discriminator and a frozen embedder."""
 
     generator: Part = option(Part("smooth_unet_64"), "the generator")  # noqa: RUF009
     discriminator: Part = option(Part("stylegan2_64"), "the discriminator")  # noqa: RUF009
-    identity_embedders: tuple[str, ...] = option((), "further embedder files that judge the identity in the loss")
+    losses: Mapping[str, LossTerm] = option(
+        PAPER_LOSSES,
+        "what the generator minimises: components of kind swap_loss by name, with their weights (λ_id, λ_chg, …)",
+    )
+    identity_embedders: tuple[str, ...] = option((), "further embedder files that judge the identity in the losses")
+    mix: Mapping[str, DataShare] = option({}, "further data sets and their shares of a batch; `data` has the rest")
     batch_size: int = option(8, "target images in a batch, over all devices", at_least=1)
     self_pairs: int = option(1, "pairs of each part of a batch whose source is their target", at_least=0)
-    self_weight: float = option(1.0, "weight of those pairs in the change loss, against 1", at_least=0)
     learning_rate: float = option(1e-3, "highest learning rate of the generator", above=0)
     discriminator_learning_rate: float = option(4e-3, "highest learning rate of the discriminator", above=0)
     betas: tuple[float, ...] = option((0.0, 0.99), "the two betas of Adam", at_least=0, below=1)
-    adversarial_weight: float = option(1.0, "weight of the adversarial loss", at_least=0)
-    identity_weight: float = option(4.0, "λ_id, weight of the identity loss", at_least=0)
-    change_weight: float = option(1.0, "λ_chg, weight of the change loss at the start", at_least=0)
-    change_weight_late: float = option(1.0, "λ_chg once the identity loss is below its threshold", at_least=0)
-    identity_threshold: float = option(0.2, "running identity loss at which λ_chg changes for good", at_least=0)
-    change_late_from: int = option(10**12, "images at which λ_chg changes at the latest", at_least=0)
     augment_identity: float = option(0.0, "strength of shift, mirror and colour jitter before f", at_least=0, at_most=1)
     r1_gamma: float = option(1.0, "weight of the gradient penalty", at_least=0)
     r1_every: int = option(16, "steps between gradient penalties", at_least=1)
@@ -145,6 +140,15 @@ class SwapperRecipe(TrainingRecipe):
         super().__post_init__()
         if len(self.betas) != 2:
             raise ConfigError(f"option 'betas' of SwapperRecipe needs two numbers, got {self.betas!r}")
+        if not self.losses:
+            raise ConfigError("the recipe has no losses", hint="name one: losses.identity.weight=4")
+        total = sum(part.share for part in self.mix.values())
+        if total >= 1:
+            raise ConfigError(
+                f"the shares of the further data sets add up to {total:g}",
+                *(f"mix.{name}.share = {part.share:g}" for name, part in self.mix.items()),
+                hint="choose shares that leave something of the batch to `data`",
+            )
 
 
 Recipe = EmbedderRecipe | SwapperRecipe
@@ -157,7 +161,18 @@ RECIPES: dict[Kind, type[EmbedderRecipe] | type[SwapperRecipe]] = {
 def part_names(cls: type[TrainingRecipe]) -> dict[str, str]:
     """The fields of a recipe class that hold a part, with the kind of component each names."""
     kinds = {"data": "dataset", "validation": "dataset"}
-    return {field.name: kinds.get(field.name, field.name) for field in fields(cls) if "Part" in str(field.type)}
+    types = {"Part", "Part | None"}
+    return {field.name: kinds.get(field.name, field.name) for field in fields(cls) if str(field.type) in types}
+
+
+def map_names(cls: type[TrainingRecipe]) -> dict[str, type[Part]]:
+    """The fields of a recipe class that hold parts by a name of their own, with the class of each part."""
+    types: dict[str, type[Part]] = {"Mapping[str, LossTerm]": LossTerm, "Mapping[str, DataShare]": DataShare}
+    return {field.name: types[str(field.type)] for field in fields(cls) if str(field.type) in types}
+
+
+KIND_OF_MAP = {"losses": "swap_loss", "mix": "dataset"}
+"""What kind of component the parts of those fields name."""
 
 
 def group_names(cls: type[TrainingRecipe]) -> dict[str, type[Options]]:

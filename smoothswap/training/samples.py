@@ -7,14 +7,19 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from smoothswap.core.files import write_aside
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.training.batches import faces_at
+from smoothswap.training.swap_inputs import knows_truth, to_inputs
 
 
 class Pairs:
     """Fixed pairs of different people from a data set.
+
+    A data set with true swaps gives its own pairs, spread evenly over it. Of any other, two pictures of
+    different people are drawn.
 
     Args:
         dataset: where they come from.
@@ -25,9 +30,16 @@ class Pairs:
         source: [N, 3, S, S] in [-1, 1].
         target: [N, 3, S, S] in [-1, 1].
         truth: the true swaps, alike, or None where the data set does not know them.
+        face: [N, 1, S, S] in 0 … 1, face in the target or the true swap; None where it is not known.
+        head: [N, 2, S, S] in 0 … 1, head in the target and in the true swap; likewise.
     """
 
     def __init__(self, dataset: FaceDataset, count: int, seed: int) -> None:
+        self.face: Tensor | None = None
+        self.head: Tensor | None = None
+        if knows_truth(dataset):
+            self._take(dataset, count, seed)
+            return
         generator = torch.Generator().manual_seed(seed)
         sources: list[int] = []
         targets: list[int] = []
@@ -39,6 +51,15 @@ class Pairs:
         self.source = faces_at(dataset, sources)
         self.target = faces_at(dataset, targets)
         self.truth = _true_swaps(dataset, sources, targets, self.target.shape[-1])
+
+    def _take(self, dataset: FaceDataset, count: int, seed: int) -> None:
+        count = min(count, len(dataset))
+        chosen = [(seed + index * len(dataset) // count) % len(dataset) for index in range(count)]
+        batch = default_collate([dataset[index] for index in chosen])
+        inputs = to_inputs(batch, torch.device("cpu"), torch.contiguous_format)
+        self.source, self.target, self.truth = inputs.source, inputs.target, inputs.truth
+        if inputs.face is not None and inputs.head is not None:
+            self.face, self.head = inputs.face.amax(1, keepdim=True), inputs.head
 
 
 def _true_swaps(dataset: FaceDataset, sources: list[int], targets: list[int], size: int) -> Tensor | None:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothswap.training.game import cosine, embed
+from smoothswap.evaluation import fidelity
+from smoothswap.training.gan_step import cosine, embed
 from smoothswap.training.samples import Pairs, sheet
 
 _SHOWN = 8  # pairs on a sheet
@@ -29,8 +30,9 @@ def measure_swapper(
 
     Returns:
         Cosines to source and target, PSNR to the target picture and, where the true swaps are known, `held_out_gain`:
-        the PSNR to them minus that of the untouched target, dB (above 0 the swap is worth having). And a sheet, uint8
-        [3, H, W].
+        the PSNR to them minus that of the untouched target, dB (above 0 the swap is worth having); with masks also
+        `held_out_gain_face`, `held_out_background` (PSNR to the target, dB) and `held_out_outline` (share of the true
+        change). And a sheet, uint8 [3, H, W].
     """
     swaps, z_swap, z_source, z_target = [], [], [], []
     for at in range(0, len(pairs.source), 16):
@@ -52,7 +54,25 @@ def measure_swapper(
     if pairs.truth is not None:
         values["held_out_gain"] = mean_psnr(swapped, pairs.truth) - mean_psnr(pairs.target, pairs.truth)
         columns.append(pairs.truth)
+        values |= _by_place(swapped.clamp(-1, 1), pairs)
     return values, sheet([column[:_SHOWN] for column in columns])
+
+
+def _by_place(swapped: Tensor, pairs: Pairs) -> dict[str, float]:
+    """Face, background and outline, as `smoothswap demo` measures them; nothing where the masks are not known."""
+    if pairs.truth is None or pairs.face is None or pairs.head is None:
+        return {}
+    before, after = pairs.head[:, :1], pairs.head[:, 1:]
+    gain = fidelity.psnr(swapped, pairs.truth, pairs.face) - fidelity.psnr(pairs.target, pairs.truth, pairs.face)
+    behind = fidelity.psnr(swapped, pairs.target, fidelity.background(before, after))
+    edge = fidelity.outline(before, after, margin=max(1, swapped.shape[-1] // 64))
+    made, true = fidelity.change_made(swapped, pairs.target, pairs.truth, edge)
+    figures = {
+        "held_out_gain_face": float(gain.nanmean()),
+        "held_out_background": float(behind.nanmean()),
+        "held_out_outline": float(made.sum() / true.sum()),
+    }
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def psnr(mse: float) -> float:

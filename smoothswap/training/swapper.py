@@ -10,19 +10,20 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.core.files import write_aside
-from smoothswap.data.sampler import ShuffleSampler
+from smoothswap.core.interfaces import FaceDataset
+from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
-from smoothswap.training.batches import Batches
 from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.embedder import EMBEDDER
 from smoothswap.training.folder import keep_recipe, open_folder
-from smoothswap.training.game import Game
+from smoothswap.training.gan_step import GanStep
 from smoothswap.training.health import Health
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
@@ -37,11 +38,11 @@ from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
+from smoothswap.training.swap_inputs import SwapData, knows_truth
 from smoothswap.training.swap_validation import measure_swapper, psnr
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
 _MEASURED = 64  # pairs of a validation
-_MEMORY = 2_000  # images over which the running identity loss remembers
 
 
 def train_swapper(
@@ -108,7 +109,7 @@ def _sha256(path: Path) -> str:
 
 
 class SwapperWork:
-    """The players, the frozen embedders, the losses, the average and the data of one training.
+    """Generator, discriminator, frozen embedders, losses, average and data of one training.
 
     Args:
         recipe: what to build.
@@ -133,80 +134,65 @@ class SwapperWork:
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.embedder_hash = _sha256(embedder_file) if embedder_file.is_file() else ""
         files = [embedder_file, *map(Path, recipe.identity_embedders)]
+        parts = {"": recipe.data, **recipe.mix}
+        self.datasets = {name: build_data(part, recipe.image_size, fabric) for name, part in parts.items()}
         seed_step(recipe.seed, 0, 0)  # the same weights in every process: they depend on the seed alone
-        self.game = Game(recipe, fabric, files)
-        self.generator, self.discriminator = self.game.generator, self.game.discriminator
+        self.gan = GanStep(recipe, fabric, files, _known(self.datasets))
+        self.generator, self.discriminator = self.gan.generator, self.gan.discriminator
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(self.generator, recipe.learning_rate, recipe.betas, fabric.device)
-        self.discriminator_optimizer = gan_optimizer(
-            self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric.device
-        )
-        self.data = data = build_data(recipe.data, recipe.image_size, fabric)
-        self.targets, self.sources = (
-            Batches(
-                data,
-                ShuffleSampler(
-                    len(data), recipe.batch_size, seed, rank=fabric.global_rank, world_size=fabric.world_size
-                ),
-                fabric.device,
-                workers=recipe.workers,
-                memory_format=self.memory_format,
+        self.discriminator_optimizer: Optimizer | None = None
+        if self.discriminator is not None:
+            self.discriminator_optimizer = gan_optimizer(
+                self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric.device
             )
-            for seed in (2 * recipe.seed, 2 * recipe.seed + 1)
-        )
-        self.running_identity = torch.ones((), device=fabric.device)
-        self.late_since: int | None = None
+        self.data = SwapData(recipe, self.datasets, fabric.global_rank, fabric.world_size, fabric.device)
+        self._images = 0
         self.health = Health(recipe.copy_alarm_after)
         self._pairs: Pairs | None = None
 
     def step(self, images: int) -> dict[str, Tensor]:
-        """One step of both players."""
+        """One step of generator and discriminator."""
         recipe = self.recipe
         number = images // self.batch_size
+        self._images = images
         self.generator.train()
-        self.discriminator.train()
         set_learning_rate(self.generator_optimizer, learning_rate(recipe, recipe.learning_rate, images))
-        set_learning_rate(
-            self.discriminator_optimizer, learning_rate(recipe, recipe.discriminator_learning_rate, images)
-        )
-        targets = self.targets.next().images.chunk(recipe.accumulate)
-        sources = self.sources.next().images.chunk(recipe.accumulate)
+        if self.discriminator is not None and self.discriminator_optimizer is not None:
+            self.discriminator.train()
+            rate = learning_rate(recipe, recipe.discriminator_learning_rate, images)
+            set_learning_rate(self.discriminator_optimizer, rate)
+        inputs = self.data.next()
+        size = len(inputs) // recipe.accumulate
         parts = [
-            self.game.backward(
-                target,
-                source,
-                change_weight=self.change_weight,
-                with_r1=number % recipe.r1_every == 0,
+            self.gan.backward(
+                inputs.select(slice(first, first + size)), images=images, with_r1=number % recipe.r1_every == 0
             )
-            for target, source in zip(targets, sources, strict=True)
+            for first in range(0, len(inputs), size)
         ]
         values = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+        for optimizer in self._optimizers().values():
             average_gradients(self.fabric, optimizer)
             step(optimizer, recipe.clip_gradients)
         self.ema.update(self.generator, self.batch_size, images + self.batch_size)
-        self.running_identity.lerp_(values["loss_identity"], 1 - 0.5 ** (self.batch_size / _MEMORY))
         return values
 
-    @property
-    def change_weight(self) -> float:
-        """λ_chg as it is now."""
-        return self.recipe.change_weight if self.late_since is None else self.recipe.change_weight_late
+    def _optimizers(self) -> dict[str, Optimizer]:
+        own = {"generator_optimizer": self.generator_optimizer}
+        other = self.discriminator_optimizer
+        return own if other is None else {**own, "discriminator_optimizer": other}
+
+    def _networks(self) -> dict[str, nn.Module]:
+        own = {"generator": self.generator, "ema": self.ema.module}
+        return own if self.discriminator is None else {**own, "discriminator": self.discriminator}
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
-        """Update the health panel, and raise λ_chg for good once the identity loss has come down."""
-        running = self.running_identity.clone()
-        if self.fabric.world_size > 1:
-            self.fabric.all_reduce(running, reduce_op="mean")
-        swaps = float(running) < self.recipe.identity_threshold or images >= self.recipe.change_late_from
-        if self.late_since is None and swaps:
-            self.late_since = images
-        numbers = {**means, "psnr_target": psnr(means["mse_target"])}
-        return self.health.update(numbers, images)
+        """Update the health panel."""
+        return self.health.update({**means, "psnr_target": psnr(means["mse_target"])}, images)
 
     def panel(self) -> str:
         """The health panel."""
-        return f"{self.health.line()} · λ_chg {self.change_weight:g}"
+        return f"{self.health.line()} · {self.gan.losses.panel(self._images)}"
 
     def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
         """How the averaged generator does on held-out pairs (see `measure_swapper`)."""
@@ -216,7 +202,7 @@ class SwapperWork:
         if self._pairs is None:
             data = build_data(recipe.validation, recipe.image_size)
             self._pairs = Pairs(data, _MEASURED, recipe.seed)
-        generator, f = self.ema.module, self.game.embedders[0]
+        generator, f = self.ema.module, self.gan.embedders[0]
         return measure_swapper(generator, f, self._pairs, self.fabric.device, self.memory_format)
 
     def enough(self) -> bool:
@@ -229,20 +215,14 @@ class SwapperWork:
 
     def broken(self) -> list[str]:
         """The pictures that could not be read so far."""
-        return broken_in(self.data)
+        return broken_in(*self.datasets.values())
 
     def state(self) -> dict[str, Any]:
-        """Weights, average, optimisers, position in the data, course of λ_chg, panel."""
+        """Weights, average, optimisers, position in the data, panel."""
         return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "ema": self.ema.module.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-            "targets": self.targets.state(),
-            "sources": self.sources.state(),
-            "running_identity": self.running_identity,
-            "late_since": self.late_since,
+            **{name: network.state_dict() for name, network in self._networks().items()},
+            **{name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "data": self.data.state(),
             "health": self.health.state(),
             "embedder_hash": self.embedder_hash,
         }
@@ -259,22 +239,25 @@ class SwapperWork:
                 f"sha256 {state['embedder_hash'][:12]}… then, {self.embedder_hash[:12]}… now",
                 hint="resume without naming an embedder: the run has its own copy",
             )
-        for name, module in (
-            ("generator", self.generator),
-            ("discriminator", self.discriminator),
-            ("ema", self.ema.module),
-        ):
-            weights.load_into(module, state[name], where=f"checkpoint: {name}")
-        restore_optimizer(self.generator_optimizer, state["generator_optimizer"])
-        restore_optimizer(self.discriminator_optimizer, state["discriminator_optimizer"])
-        self.targets.restore(state["targets"])
-        self.sources.restore(state["sources"])
-        self.running_identity.copy_(state["running_identity"])
-        self.late_since = state["late_since"]
+        for name, network in self._networks().items():
+            weights.load_into(network, state[name], where=f"checkpoint: {name}")
+        for name, optimizer in self._optimizers().items():
+            restore_optimizer(optimizer, state[name])
+        self.data.restore(state["data"])
         self.health.restore(state["health"])
 
     def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
-        """Write the averaged generator and the discriminator."""
+        """Write the averaged generator and, where there is one, the discriminator."""
         notes = {**notes, "embedder_sha256": self.embedder_hash}
-        weights.save(self.discriminator, folder / DISCRIMINATOR, notes=notes)
+        if self.discriminator is not None:
+            weights.save(self.discriminator, folder / DISCRIMINATOR, notes=notes)
         return weights.save(self.ema.module, folder / GENERATOR, notes=notes)
+
+
+def _known(datasets: Mapping[str, FaceDataset]) -> set[Need]:
+    """What at least one data set knows beside its pictures."""
+    known: set[Need] = set()
+    for dataset in datasets.values():
+        if knows_truth(dataset):
+            known |= {"truth", "masks"} if {"face", "head"} <= set(dataset[0]) else {"truth"}
+    return known

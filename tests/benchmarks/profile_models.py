@@ -29,9 +29,10 @@ from smoothswap.core.assets import shipped
 from smoothswap.modules import weights
 from smoothswap.ops import use
 from smoothswap.training.ema import Ema
-from smoothswap.training.game import Game
+from smoothswap.training.gan_step import GanStep
 from smoothswap.training.named import swapper_faceworld_64, swapper_paper_256
 from smoothswap.training.optimizers import gan_optimizer, step
+from smoothswap.training.swap_inputs import SwapInputs
 
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -52,22 +53,26 @@ class Players:
         recipe = replace(recipe, batch_size=batch, self_pairs=self_pairs, channels_last=layout == "channels_last")
         fabric = Fabric(accelerator="cpu")
         with embedder_file(size) as file:
-            self.game = Game(recipe, fabric, [file])
-        generator, discriminator = self.game.generator, self.game.discriminator
+            self.gan = GanStep(recipe, fabric, [file], set())
+        generator, discriminator = self.gan.generator, self.gan.discriminator
+        if discriminator is None:
+            raise ValueError("the recipe has no adversarial loss")
+        self.adversary = discriminator
         self.ema = Ema(generator, recipe.ema_half_life, recipe.ema_rampup)
         self.optimizers = [
             gan_optimizer(player, 1e-5, recipe.betas, fabric.device) for player in (generator, discriminator)
         ]
         shape, memory = (batch, 3, size, size), LAYOUTS[layout]
         self.target, self.source = (torch.rand(shape).mul(2).sub(1).contiguous(memory_format=memory) for _ in range(2))
-        self.identity = torch.nn.functional.normalize(torch.randn(batch, self.game.embedders[0].dim), dim=1)
+        self.inputs = SwapInputs(self.target, self.source, torch.zeros(batch, dtype=torch.bool))
+        self.identity = torch.nn.functional.normalize(torch.randn(batch, self.gan.embedders[0].dim), dim=1)
 
     def step(self, with_r1: bool = False) -> None:
         """One step of both players, as the trainer takes it."""
-        self.game.backward(self.target, self.source, change_weight=1.0, with_r1=with_r1)
+        self.gan.backward(self.inputs, images=0, with_r1=with_r1)
         for optimizer in self.optimizers:
-            step(optimizer, self.game.recipe.clip_gradients)
-        self.ema.update(self.game.generator, len(self.target), 100_000)
+            step(optimizer, self.gan.recipe.clip_gradients)
+        self.ema.update(self.gan.generator, len(self.target), 100_000)
 
     def step_with_r1(self) -> None:
         """A step that has the gradient penalty."""
@@ -80,18 +85,18 @@ class Players:
 
     def generator(self) -> None:
         """The generator forward and backward, without losses."""
-        self.game.generator(self.target, self.identity).square().mean().backward()
-        self.game.generator.zero_grad()
+        self.gan.generator(self.target, self.identity).square().mean().backward()
+        self.gan.generator.zero_grad()
 
     @torch.no_grad()
     def judge(self) -> None:
         """The discriminator forward."""
-        self.game.discriminator(self.target)
+        self.adversary(self.target)
 
     def discriminator(self) -> None:
         """The discriminator forward and backward, once."""
-        self.game.discriminator(self.target).mean().backward()
-        self.game.discriminator.zero_grad()
+        self.adversary(self.target).mean().backward()
+        self.adversary.zero_grad()
 
 
 PARTS: dict[str, Callable[[Players], None]] = {

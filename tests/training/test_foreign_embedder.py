@@ -13,8 +13,9 @@ from lightning_fabric import Fabric
 
 import smoothswap
 from smoothswap.evaluation import swap_report
-from smoothswap.training import SwapperRecipe, train_swapper
-from smoothswap.training.game import Game
+from smoothswap.training import LossTerm, SwapperRecipe, train_swapper
+from smoothswap.training.gan_step import GanStep
+from smoothswap.training.swap_inputs import SwapInputs
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +26,22 @@ def sface_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_gradient_trains_the_generator(
     swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path, sface_file: Path
 ) -> None:
-    recipe = swapper_recipe(augment_identity=0.0, self_pairs=0, change_weight=0.0, adversarial_weight=0.0)
+    recipe = swapper_recipe(augment_identity=0.0, self_pairs=0, losses={"identity": LossTerm("identity", weight=4.0)})
     target, source = torch.rand(2, 2, 3, 16, 16) * 2 - 1
+    inputs = SwapInputs(target, source, torch.zeros(2, dtype=torch.bool))
     gradients, losses = [], []
     for files in ([embedder_file], [embedder_file, sface_file], [sface_file]):
         torch.manual_seed(0)
-        game = Game(recipe, Fabric(accelerator="cpu", devices=1), files)
+        gan = GanStep(recipe, Fabric(accelerator="cpu", devices=1), files, set())
         with torch.no_grad():
-            for weight in game.generator.parameters():  # away from the identity map, where most gradients vanish
+            for weight in gan.generator.parameters():  # away from the identity map, where most gradients vanish
                 weight.add_(0.05 * torch.randn_like(weight))
-        losses.append(game.backward(target, source, change_weight=0.0, with_r1=False)["loss_identity"].item())
-        found = [weight.grad for weight in game.generator.parameters() if weight.grad is not None]
+        losses.append(gan.backward(inputs, images=0, with_r1=False)["loss_identity"].item())
+        found = [weight.grad for weight in gan.generator.parameters() if weight.grad is not None]
         assert all(gradient.isfinite().all() for gradient in found)
         gradients.append(torch.cat([gradient.flatten() for gradient in found]))
-        assert all(weight.grad is None for embedder in game.embedders for weight in embedder.parameters())
-    assert game.generator.identity_dim == game.embedders[0].dim == 128
+        assert all(weight.grad is None for embedder in gan.embedders for weight in embedder.parameters())
+    assert gan.generator.identity_dim == gan.embedders[0].dim == 128
     assert gradients[2].abs().max() > 1e-6
     assert (gradients[0] - gradients[1]).abs().max() > 1e-6, "the second embedder has its say"
     assert losses[0] != losses[1]

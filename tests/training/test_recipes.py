@@ -28,7 +28,7 @@ def test_what_the_paper_says() -> None:
     made = recipe("swapper", "paper_256")
     assert isinstance(made, SwapperRecipe)
     assert (made.generator.name, made.discriminator.name) == ("smooth_unet", "stylegan2")
-    assert (made.identity_weight, made.change_weight, made.change_weight_late) == (4, 1, 1)
+    assert {name: term.weight for name, term in made.losses.items()} == {"adversarial": 1, "identity": 4, "change": 1}
     assert (made.learning_rate, made.discriminator_learning_rate, made.r1_every) == (1e-3, 4e-3, 16)
     assert made.self_pairs == 1
     assert recipe("embedder", "paper_256").embedder == Part("smooth_resnet50")  # type: ignore[union-attr]

@@ -14,7 +14,14 @@ import pytest
 import torch
 
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError
-from smoothswap.training import EmbedderRecipe, SwapperRecipe, recipe_of_run, train_embedder, train_swapper
+from smoothswap.training import (
+    EmbedderRecipe,
+    LossTerm,
+    SwapperRecipe,
+    recipe_of_run,
+    train_embedder,
+    train_swapper,
+)
 from smoothswap.training.checkpoint import LAST, PREVIOUS, read_checkpoint
 from smoothswap.training.embedder import EmbedderWork
 from smoothswap.training.loop import Loop
@@ -78,15 +85,19 @@ def test_swapper_ten_steps_are_five_and_five(
     swapper_recipe: Callable[..., SwapperRecipe],
     embedder_file: Path,
 ) -> None:
-    # The threshold lies where the running identity loss is, so that λ_chg changes on the way.
-    recipe = swapper_recipe(identity_threshold=0.999, channels_last=True, clip_gradients=1.0)
+    # λ_chg rises on the way, over the cut.
+    losses = {
+        "adversarial": LossTerm("adversarial"),
+        "identity": LossTerm("identity", weight=4.0),
+        "change": LossTerm("change", weight=2.0, weight_before=0.25, changes_at=8, changes_over=24),
+    }
+    recipe = swapper_recipe(losses=losses, channels_last=True, clip_gradients=1.0)
     train_swapper(recipe, tmp_path / "whole", embedder=embedder_file, **CPU)
     with monkeypatch.context() as patch:
         stop_at(patch, 20)
         train_swapper(recipe, tmp_path / "parts", embedder=embedder_file, **CPU)
     train_swapper(None, tmp_path / "parts", resume=True, **CPU)
     whole, parts = (read_checkpoint(tmp_path / name / LAST)["work"] for name in ("whole", "parts"))
-    assert whole["late_since"] is not None
     # The cut adds a line to the log, and with it one more value to the panel's smoothing; nothing else may differ.
     whole.pop("health"), parts.pop("health")
     same(whole, parts)
@@ -161,11 +172,13 @@ def test_a_run_may_go_on_with_other_weights_and_says_so(
 ) -> None:
     run = tmp_path / "run"
     train_swapper(swapper_recipe(images=8), run, embedder=embedder_file, **CPU)
-    longer = recipe_of_run(run, {"images": "16", "change_weight_late": "7"})
+    longer = recipe_of_run(run, {"images": "16", "losses.change.weight": "7"})
     train_swapper(longer, run, resume=True, **CPU)
     assert recipe_of_run(run) == longer
     told = [json.loads(line) for line in (run / "train.jsonl").read_text().splitlines()]
-    assert {"resumed_with": {"images": [8, 16], "change_weight_late": [1.0, 7.0]}} in told
+    (changed,) = [line["resumed_with"] for line in told if "resumed_with" in line]
+    assert changed["images"] == [8, 16]
+    assert [losses["change"]["weight"] for losses in changed["losses"]] == [1.0, 7.0]
     train_swapper(None, run, resume=True, **CPU)  # the log with such a line can be read again
 
 

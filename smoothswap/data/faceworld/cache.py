@@ -21,7 +21,7 @@ SHARD = 512
 """Pictures in one file."""
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
-"""Pictures `first` up to, not including, `last`: uint8 [last - first, 3, S, S]. It must pickle when workers draw."""
+"""Pictures `first` up to, not including, `last`: uint8 [last - first, C, S, S]. It must pickle when workers draw."""
 
 
 class Shards:
@@ -34,15 +34,23 @@ class Shards:
         draw: makes a shard.
         workers: processes that draw; 1 draws here.
         title: shown beside the progress bar.
+        channels: C of a picture: 3 of RGB, and those of masks.
 
     Raises:
         WorkError: the folder cannot be written, or a worker died; finished shards stay, and the next call goes on.
     """
 
     def __init__(
-        self, folder: Path, count: int, size: int, draw: Draw, workers: int = 1, title: str = "rendering"
+        self,
+        folder: Path,
+        count: int,
+        size: int,
+        draw: Draw,
+        workers: int = 1,
+        title: str = "rendering",
+        channels: int = 3,
     ) -> None:
-        self.folder, self.count, self.size = folder, count, size
+        self.folder, self.count, self.size, self.channels = folder, count, size, channels
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -59,7 +67,7 @@ class Shards:
             raise WorkError(f"the cache in {folder} is damaged", hint="Delete that folder; it will be drawn again.")
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """A copy of one picture, uint8 [3, S, S]."""
+        """A copy of one picture, uint8 [C, S, S]."""
         return np.array(self._arrays[index // SHARD][index % SHARD])
 
     def path(self, shard: int) -> Path:
@@ -76,7 +84,7 @@ class Shards:
             array = np.load(self.path(shard), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        fits = array.dtype == np.uint8 and array.shape == (last - first, 3, self.size, self.size)
+        fits = array.dtype == np.uint8 and array.shape == (last - first, self.channels, self.size, self.size)
         return array if fits else None
 
     def _fill(self, missing: list[int], draw: Draw, workers: int, title: str) -> None:

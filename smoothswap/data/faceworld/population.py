@@ -83,6 +83,10 @@ class Population:
         group, key = self.keys[person]
         return scene(_draws(self.seed, "picture", group, key, number), self.identities[person])
 
+    def scene(self, number: int, identity: Tensor) -> Factors:
+        """One scene of this split with any person in it: B = 1, of `identity` [I]. Those of `picture` are others."""
+        return scene(_draws(self.seed, "scene", self.split, number), identity)
+
 
 def shape(seed: int, group: int, person: int) -> Tensor:
     """Shape factors of one person."""

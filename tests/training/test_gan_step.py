@@ -1,4 +1,4 @@
-"""One round of the game against the same gradients, computed the long way."""
+"""One adversarial step against the same gradients, computed the long way."""
 
 from __future__ import annotations
 
@@ -16,49 +16,59 @@ from training.tiny import DATA
 
 import smoothswap
 from smoothswap.core.errors import ConfigError
-from smoothswap.training import Part, SwapperRecipe, train_swapper
-from smoothswap.training.game import Game
+from smoothswap.training import LossTerm, Part, SwapperRecipe, train_swapper
+from smoothswap.training.gan_step import GanStep
 from smoothswap.training.optimizers import parameters
+from smoothswap.training.swap_inputs import SwapInputs
 from smoothswap.training.swapper import SwapperWork
 
 CPU: dict[str, Any] = {"accelerator": "cpu", "progress": False}
 Make = Callable[..., SwapperRecipe]
 
 
-def make_game(recipe: SwapperRecipe, embedder_file: Path) -> Game:
-    game = Game(recipe, Fabric(accelerator="cpu", devices=1), [embedder_file])
+def make_gan_step(recipe: SwapperRecipe, embedder_file: Path) -> GanStep:
+    gan = GanStep(recipe, Fabric(accelerator="cpu", devices=1), [embedder_file], set())
     # Away from the identity map, where most gradients vanish.
     with torch.no_grad():
-        for weight in game.generator.parameters():
+        for weight in gan.generator.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return game
+    return gan
+
+
+def singles(target: torch.Tensor, source: torch.Tensor) -> SwapInputs:
+    return SwapInputs(target, source, torch.zeros(len(target), dtype=torch.bool))
 
 
 @pytest.mark.parametrize("with_r1", [False, True])
 def test_shared_pass_gives_both_players_their_own_gradients(
     swapper_recipe: Make, embedder_file: Path, with_r1: bool
 ) -> None:
-    recipe = swapper_recipe(augment_identity=0.0, self_pairs=1, self_weight=3.0, adversarial_weight=0.5, r1_gamma=2.0)
-    game = make_game(recipe, embedder_file)
+    losses = {
+        "adversarial": LossTerm("adversarial", weight=0.5),
+        "identity": LossTerm("identity", weight=4.0),
+        "change": LossTerm("change", {"self_weight": 3.0}, weight=0.7),
+    }
+    recipe = swapper_recipe(augment_identity=0.0, self_pairs=1, losses=losses, r1_gamma=2.0)
+    gan = make_gan_step(recipe, embedder_file)
     target, source = torch.rand(2, 4, 3, 16, 16) * 2 - 1
-    game.backward(target, source, change_weight=0.7, with_r1=with_r1)
+    gan.backward(singles(target, source), images=0, with_r1=with_r1)
     ours = [
         {name: weight.grad.clone() for name, weight in module.named_parameters() if weight.grad is not None}
-        for module in (game.generator, game.discriminator)
+        for module in (gan.generator, gan.discriminator)
     ]
-    game.generator.zero_grad()
-    game.discriminator.zero_grad()
+    gan.generator.zero_grad()
+    gan.discriminator.zero_grad()
 
-    f, d = game.embedders[0], game.discriminator
+    f, d = gan.embedders[0], gan.discriminator
     source = torch.cat([target[:1], source[1:]])
     z = f(source)
-    swap = game.generator(target, z)
+    swap = gan.generator(target, z)
     identity = (1 - F.cosine_similarity(f(swap), z)).mean()
     squares = (swap - target).square().flatten(1).mean(1)
     change = (3.0 * squares[0] + squares[1:].sum()) / 4
     loss = 0.5 * F.softplus(-d(swap)).mean() + 4.0 * identity + 0.7 * change
     loss.backward()
-    expected_generator = {name: weight.grad.clone() for name, weight in game.generator.named_parameters()}
+    expected_generator = {name: weight.grad.clone() for name, weight in gan.generator.named_parameters()}
     d.zero_grad()
     real = target.clone().requires_grad_()
     logits = d(real)
@@ -77,7 +87,7 @@ def test_shared_pass_gives_both_players_their_own_gradients(
 
 def test_the_embedder_stays_and_nobody_holds_anothers_weights(swapper_recipe: Make, embedder_file: Path) -> None:
     work = SwapperWork(swapper_recipe(), Fabric(accelerator="cpu", devices=1), embedder_file)
-    f = work.game.embedders[0]
+    f = work.gan.embedders[0]
     before = {key: value.clone() for key, value in f.state_dict().items()}
     for step in range(3):
         work.step(4 * step)
@@ -86,7 +96,10 @@ def test_the_embedder_stays_and_nobody_holds_anothers_weights(swapper_recipe: Ma
     held = [
         {id(weight) for weight in parameters(optimizer)}
         for optimizer in (work.generator_optimizer, work.discriminator_optimizer)
+        if optimizer is not None
     ]
+    assert len(held) == 2
+    assert work.discriminator is not None
     assert held[0] == {id(weight) for weight in work.generator.parameters()}
     assert held[1] == {id(weight) for weight in work.discriminator.parameters()}
     assert not held[0] & held[1]
@@ -95,22 +108,8 @@ def test_the_embedder_stays_and_nobody_holds_anothers_weights(swapper_recipe: Ma
 def test_several_embedders_judge(swapper_recipe: Make, embedder_file: Path) -> None:
     recipe = swapper_recipe(identity_embedders=(str(embedder_file),))
     work = SwapperWork(recipe, Fabric(accelerator="cpu", devices=1), embedder_file)
-    assert len(work.game.embedders) == 2
+    assert len(work.gan.embedders) == 2
     assert float(work.step(0)["loss_identity"]) > 0
-
-
-def test_change_weight_rises_once_the_identity_loss_is_low(swapper_recipe: Make, embedder_file: Path) -> None:
-    recipe = swapper_recipe(change_weight=0.25, change_weight_late=2.0)
-    work = SwapperWork(recipe, Fabric(accelerator="cpu", devices=1), embedder_file)
-    means = {"mse_target": 0.1, "similarity_source": 0.1}
-    work.reflect(means, 8)
-    assert work.change_weight == 0.25
-    work.running_identity.fill_(0.19)
-    work.reflect(means, 16)
-    assert (work.change_weight, work.late_since) == (2.0, 16)
-    work.running_identity.fill_(0.9)
-    work.reflect(means, 24)
-    assert work.change_weight == 2.0
 
 
 def test_artifacts(tmp_path: Path, swapper_recipe: Make, embedder_file: Path) -> None:

@@ -24,6 +24,7 @@ from smoothswap.training.embedder import EMBEDDER
 from smoothswap.training.folder import keep_recipe, open_folder
 from smoothswap.training.game import Game
 from smoothswap.training.health import Health
+from smoothswap.training.held_out import build_held_out
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_gradients,
@@ -37,6 +38,7 @@ from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
+from smoothswap.training.stopping import Deadline
 from smoothswap.training.swap_validation import measure_swapper, psnr
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
@@ -50,6 +52,7 @@ def train_swapper(
     *,
     embedder: Path | str | None = None,
     resume: bool = False,
+    duration: float | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     precision: str = "auto",
@@ -63,6 +66,7 @@ def train_swapper(
         out: the run's folder; it can be given to `smoothswap.swap(model=…)`.
         embedder: file of the frozen identity embedder; a resumed run has its own copy.
         resume: continue the run in the folder, bit for bit.
+        duration: seconds after which this call stops, saved and resumable; see `Deadline`. None trains to the end.
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
@@ -75,6 +79,7 @@ def train_swapper(
         CheckpointError: no checkpoint of the run, or not the embedder, can be read.
         WorkError: the training diverged, the disk is full, or a process is gone.
     """
+    deadline = Deadline(duration)
     out = Path(out)
     recipe = open_folder(recipe, out, "swapper", resume=resume)
     if embedder is None and not (resume and (out / EMBEDDER).is_file()):
@@ -92,7 +97,9 @@ def train_swapper(
         if fabric.global_rank == 0:
             _keep_copy(embedder_file, out / EMBEDDER)
             keep_recipe(recipe, out)
-        return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+        return Loop(
+            work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command, deadline=deadline
+        ).run()
 
 
 def _keep_copy(file: Path, copy: Path) -> None:
@@ -142,6 +149,7 @@ class SwapperWork:
             self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric.device
         )
         self.data = data = build_data(recipe.data, recipe.image_size, fabric)
+        self.held_out = build_held_out(recipe, fabric)
         self.targets, self.sources = (
             Batches(
                 data,
@@ -210,12 +218,10 @@ class SwapperWork:
 
     def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
         """How the averaged generator does on held-out pairs (see `measure_swapper`)."""
-        recipe = self.recipe
-        if recipe.validation is None:
+        if self.held_out is None:
             return {}, None
         if self._pairs is None:
-            data = build_data(recipe.validation, recipe.image_size)
-            self._pairs = Pairs(data, _MEASURED, recipe.seed)
+            self._pairs = Pairs(self.held_out, _MEASURED, self.recipe.seed)
         generator, f = self.ema.module, self.game.embedders[0]
         return measure_swapper(generator, f, self._pairs, self.fabric.device, self.memory_format)
 

@@ -45,7 +45,8 @@ def _smoothswap(
 
     Start with `smoothswap swap SOURCE TARGET -o OUT`, or see everything work with `smoothswap demo`.
 
-    Exit codes: 0 done, 1 a failure at work (a full disk), 2 something you can put right (a wrong option or file).
+    Exit codes: 0 done, 1 a failure at work (a full disk), 2 something you can put right (a wrong option or file),
+    130 interrupted by Ctrl-C, 143 a training that SIGTERM stopped.
     """
 
 

@@ -1,6 +1,7 @@
 """What the command line says when something goes wrong: one paragraph on stderr, and an exit code.
 
-2: the user can put it right (a wrong option, a missing file). 1: a failure at work (a full disk, a bug).
+2: the user can put it right (a wrong option, a missing file). 1: a failure at work (a full disk, a bug). An interrupted
+training saves and reports itself; see `training`.
 """
 
 from __future__ import annotations

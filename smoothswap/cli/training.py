@@ -44,6 +44,16 @@ Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on from the last checkpoint in --out, with the numbers as if never stopped."),
 ]
+For = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="TIME",
+        help="End this call after so long: 90m, 30s, 2h, 1h30m. It stops after a step, saves, and says how to go on "
+        "with --resume; exit code 0. Left out: no limit.",
+        show_default=False,
+    ),
+]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu or cuda. auto takes a GPU where there is one.")]
 Devices = Annotated[int, typer.Option(min=1, help="How many devices of this machine; more machines by torchrun.")]
 Precision = Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed. auto is bf16 where the device has it.")]
@@ -79,6 +89,15 @@ def embedder(
             show_default=False,
         ),
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the weights of this embedder, as far as they fit: the folder of a run, or a .safetensors "
+            "file. Optimiser and images begin anew. Not with --resume.",
+            show_default=False,
+        ),
+    ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +109,7 @@ def embedder(
     ] = None,
     changes: Set = None,
     resume: Resume = False,
+    limit: For = None,
     accelerator: Accelerator = "auto",
     devices: Devices = 1,
     precision: Precision = "auto",
@@ -99,11 +119,12 @@ def embedder(
     """Train an identity embedder, by default with supervised contrastive learning.
 
     Writes embedder.safetensors (the last) and embedder-best.safetensors (the best on held-out people); `train swapper
-    --embedder` takes either. Stop it when you like, go on with --resume. `--set patience=5` ends it by itself when
-    five validations found nothing better.
+    --embedder` takes either. Stop it when you like (Ctrl-C saves; exit code 130, after SIGTERM 143), or let `--for 90m`
+    stop it; go on with --resume. `--set patience=5` ends it by itself when five validations found nothing better.
     """
     from smoothswap import training
 
+    duration = _seconds(limit)
     wanted = {} if data is None else training.overrides_for_folder(data)
     if loss is not None:
         wanted["loss.name"] = loss
@@ -111,14 +132,15 @@ def embedder(
         _recipe("embedder", out, recipe, wanted, changes, resume=resume),
         out,
         resume=resume,
+        start_from=start_from,
+        duration=duration,
         accelerator=accelerator,
         devices=devices,
         precision=precision,
         progress=progress,
         timeout=timeout,
     )
-    for line in _outcome(result):
-        typer.echo(line)
+    _end(result, progress=progress)
 
 
 def swapper(
@@ -131,8 +153,18 @@ def swapper(
         ),
     ] = None,
     recipe: Recipe = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Train on this folder: pictures, each of another person; or one sub-folder of pictures for each "
+            "person; or tar shards. A tenth is held out to measure on. Left out: the recipe's data.",
+            show_default=False,
+        ),
+    ] = None,
     changes: Set = None,
     resume: Resume = False,
+    limit: For = None,
     accelerator: Accelerator = "auto",
     devices: Devices = 1,
     precision: Precision = "auto",
@@ -143,21 +175,26 @@ def swapper(
 
     Writes generator.safetensors beside a copy of the embedder, a folder that `smoothswap swap --model` takes.
     The log says whether it swaps: similarity to source and target, and an alarm when the output copies the target.
+    Stop it when you like (Ctrl-C saves; exit code 130, after SIGTERM 143), or let `--for 90m` stop it; go on with
+    --resume.
     """
     from smoothswap import training
 
-    training.train_swapper(
-        _recipe("swapper", out, recipe, {}, changes, resume=resume),
+    duration = _seconds(limit)
+    wanted = {} if data is None else training.overrides_for_folder(data, "swapper")
+    result = training.train_swapper(
+        _recipe("swapper", out, recipe, wanted, changes, resume=resume),
         out,
         embedder=embedder,
         resume=resume,
+        duration=duration,
         accelerator=accelerator,
         devices=devices,
         precision=precision,
         progress=progress,
         timeout=timeout,
     )
-    typer.echo(f"wrote {out / 'generator.safetensors'}")
+    _end(result, progress=progress)
 
 
 def recipes(
@@ -208,14 +245,35 @@ def _recipe(
     return training.recipe(kind, name or "faceworld_64", changes)
 
 
+def _seconds(text: str | None) -> float | None:
+    from smoothswap.training.stopping import parse_duration
+
+    return None if text is None else parse_duration(text)
+
+
+def _end(result: TrainResult, *, progress: bool) -> None:
+    """Print what a training left behind; where a signal interrupted it, exit as shells count."""
+    for line in _outcome(result):
+        typer.echo(line)
+    if result.unfinished and not progress:  # else the log has said it
+        typer.echo(result.unfinished)
+    if result.signal:
+        raise typer.Exit(128 + result.signal)
+
+
 def _outcome(result: TrainResult) -> list[str]:
-    """What an embedder's training left behind, and how good it is."""
+    """What a training wrote, and how good it is."""
     from smoothswap.training.best import monitored
 
     best = result.best
+    if not result.finished:
+        lines = [f"saved {result.path} (unfinished, {result.images:,} images)"]
+        if best is not None:
+            lines.append(f"saved {best.path} (best so far: {best.monitor} {best.value:.4f}, {best.images:,} images)")
+        return lines
     if best is None:
-        measured = "no validation, so no best" if result.finished else "nothing measured yet"
-        return [f"wrote {result.path} (after {result.images:,} images; {measured})"]
+        measured = "; no validation, so no best" if result.path.stem == "embedder" else ""
+        return [f"wrote {result.path} ({result.images:,} images{measured})"]
     last = monitored(result.metrics, best.monitor)
     figure = "" if last is None else f"{best.monitor} {last:.4f}, "
     lines = [

@@ -22,6 +22,7 @@ from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.folder import keep_recipe, open_folder
+from smoothswap.training.held_out import build_held_out
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_buffers,
@@ -35,6 +36,8 @@ from smoothswap.training.parts import build_data, build_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import EmbedderRecipe
 from smoothswap.training.schedule import learning_rate
+from smoothswap.training.start_from import check_start, keep_start, no_start, resolve_start, start_weights
+from smoothswap.training.stopping import Deadline
 from smoothswap.training.validation import Validation
 
 EMBEDDER, BEST = "embedder.safetensors", "embedder-best.safetensors"
@@ -46,6 +49,8 @@ def train_embedder(
     out: Path | str,
     *,
     resume: bool = False,
+    start_from: Path | str | None = None,
+    duration: float | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     precision: str = "auto",
@@ -59,6 +64,8 @@ def train_embedder(
         out: the run's folder; `embedder.safetensors` in it is the averaged embedder, for `smoothswap.load`, and
             `embedder-best.safetensors` the one of the best validation.
         resume: continue the run in the folder, bit for bit.
+        start_from: model whose weights a new run takes over, as far as they fit: a run's folder or a .safetensors file.
+        duration: seconds after which this call stops, saved and resumable; see `Deadline`. None trains to the end.
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
@@ -66,11 +73,17 @@ def train_embedder(
         timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
-        ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data.
+        ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data, or
+            nothing of the model to start from fits.
         InputError: the data cannot be read, or there is nothing to resume.
         CheckpointError: no checkpoint of the run can be read.
         WorkError: the training diverged, the disk is full, or a process is gone.
     """
+    deadline = Deadline(duration)
+    check_start(start_from, resume=resume)
+    start = None if start_from is None else resolve_start(start_from, "embedder")
+    if start_from is not None and start is None:
+        raise no_start(start_from, "embedder")
     out = Path(out)
     recipe = open_folder(recipe, out, "embedder", resume=resume)
     command = how_to_resume("embedder", out, accelerator, devices)
@@ -78,10 +91,22 @@ def train_embedder(
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
-        work = EmbedderWork(recipe, fabric)
+        work = EmbedderWork(recipe, fabric, start)
         if fabric.global_rank == 0:
+            if not resume:
+                keep_start({} if start is None else {"embedder": start}, out)
             keep_recipe(recipe, out)
-        return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+        return Loop(
+            work,
+            recipe,
+            out,
+            fabric,
+            resume=resume,
+            progress=progress,
+            resume_command=command,
+            deadline=deadline,
+            messages=work.messages,
+        ).run()
 
 
 class EmbedderWork:
@@ -90,6 +115,10 @@ class EmbedderWork:
     Args:
         recipe: what to build.
         fabric: the engine.
+        start: model file whose weights the embedder takes over.
+
+    Attributes:
+        messages: what of that file fits, for the log.
 
     Raises:
         ConfigError, InputError, UnknownNameError: parts that cannot be built or do not fit together.
@@ -97,7 +126,7 @@ class EmbedderWork:
 
     weights_name = EMBEDDER
 
-    def __init__(self, recipe: EmbedderRecipe, fabric: Fabric) -> None:
+    def __init__(self, recipe: EmbedderRecipe, fabric: Fabric, start: Path | None = None) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.batch_size = recipe.batch_size
         if recipe.accumulate > 1:
@@ -118,6 +147,7 @@ class EmbedderWork:
         memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
         size = {"image_size": recipe.image_size, "input_size": recipe.image_size}
         self.embedder: nn.Module = build_part(recipe.embedder, "embedder", **size)
+        self.messages = [] if start is None else start_weights(self.embedder, start, what="embedder")
         self.embedder.to(fabric.device, memory_format=memory)
         dim: Any = self.embedder.dim
         self.loss: nn.Module = build_part(recipe.loss, "loss", people=data.people, dim=dim).to(fabric.device)
@@ -177,17 +207,9 @@ class EmbedderWork:
     def _held_out_people(self) -> Validation | None:
         """Built at the start and in every process, so that data that cannot be used end all of them at once."""
         recipe = self.recipe
-        if recipe.validation is None:
+        held_out = build_held_out(recipe, self.fabric)
+        if held_out is None:
             return None
-        try:
-            held_out = build_data(recipe.validation, recipe.image_size, self.fabric)
-        except InputError as cause:
-            raise InputError(
-                f"no data to validate on: {cause.what}",
-                *cause.facts,
-                hint="hold out more of the people (--set data.held_out=0.3), or train without measuring "
-                "(--set validation=none)",
-            ) from cause
         return Validation(held_out, self.data, recipe.validation_images, recipe.monitor)
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:

@@ -131,8 +131,8 @@ class RunLog:
         self._panel.plain = text
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a message above the bar."""
-        self._console.print(Text(text, style=style))
+        """Print a message above the bar; a command in it can be copied, since no line break is put in."""
+        self._console.print(Text(text, style=style), soft_wrap=True)
 
     def picture(self, images: int, sheet: Tensor) -> None:
         """Show a sheet of samples in TensorBoard."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -24,6 +21,11 @@ from smoothswap.training.logging import Log, RunLog, SilentLog
 from smoothswap.training.recipes import TrainingRecipe
 from smoothswap.training.samples import save_sheet
 from smoothswap.training.schedule import passes
+from smoothswap.training.start_from import kept_start
+from smoothswap.training.stopping import Deadline, Interruption
+
+Ended = Literal["finished", "early", "time", "interrupted"]
+_TIME_OVER = 1  # beside the numbers of the signals that interrupt a run, which are larger
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ class TrainResult:
         images: images seen.
         seconds: time spent on them, over all resumed parts.
         metrics: the last numbers of log and validation.
-        finished: False where the run was interrupted and can be resumed.
-        stopped_early: whether it ended before its length, since nothing better was found for long enough.
+        ended: why it ended. `finished`: all its images; `early`: nothing better was found for long enough; `time`: the
+            time of the call was over; `interrupted`: by a signal. After the last two it can be resumed.
+        signal: number of the signal that interrupted it, else 0.
+        unfinished: why it is not finished and how to resume it, in one sentence; empty where it is.
         best: the weights that did best in a validation; None where nothing was measured.
     """
 
@@ -61,9 +65,20 @@ class TrainResult:
     images: int
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
-    finished: bool = True
-    stopped_early: bool = False
+    ended: Ended = "finished"
+    signal: int = 0
+    unfinished: str = ""
     best: BestWeights | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do; False where the run can be resumed."""
+        return self.ended in ("finished", "early")
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it ended before its length, since nothing better was found for long enough."""
+        return self.ended == "early"
 
 
 class Work(Protocol):
@@ -114,6 +129,8 @@ class Loop:
         resume: continue from the newest good checkpoint.
         progress: show progress.
         resume_command: what to type after an interruption.
+        deadline: the time of this call; None has no end.
+        messages: what is to be said at the start.
     """
 
     def __init__(
@@ -126,15 +143,22 @@ class Loop:
         resume: bool,
         progress: bool,
         resume_command: str,
+        deadline: Deadline | None = None,
+        messages: Sequence[str] = (),
     ) -> None:
         self.work, self.recipe, self.folder, self.fabric = work, recipe, folder, fabric
         self.resume_command = resume_command
+        self.deadline = deadline or Deadline(None)
         self.images, self.seconds = 0, 0.0
         self.metrics: dict[str, float] = {}
         self._sums: dict[str, list[Tensor]] = {}
         self._enough = False
         self._validated: int | None = None
-        messages = self._restore() if resume else []
+        self._stop = 0  # _TIME_OVER, or the number of a signal
+        self._saved: tuple[int, Path] | None = None  # images and main file of the last save
+        if resume:
+            messages = [*messages, *self._restore()]
+        self._started_from = kept_start(folder)
         self._first = fabric.global_rank == 0
         self.log: Log = (
             RunLog(folder, start=self.images, total=recipe.images, progress=progress) if self._first else SilentLog()
@@ -148,7 +172,7 @@ class Loop:
         Raises:
             WorkError: the training diverged, or a file cannot be written.
         """
-        listener = _Interruption()
+        listener = Interruption()
         began, before = time.monotonic(), self.seconds
         try:
             with listener:
@@ -158,12 +182,24 @@ class Loop:
             saved = self._finish()
         finally:
             self.log.close()
-        early = self._enough and self.images < self.recipe.images
-        best = self.work.best(self.folder)
-        return TrainResult(saved, self.images, self.seconds, dict(self.metrics), self._done(), early, best)
+        ended, number = self._ended(), self._stop if self._ended() == "interrupted" else 0
+        best, said = self.work.best(self.folder), self._unfinished()
+        return TrainResult(saved, self.images, self.seconds, dict(self.metrics), ended, number, said, best)
 
     def _done(self) -> bool:
         return self._enough or self.images >= self.recipe.images
+
+    def _ended(self) -> Ended:
+        if self._done():
+            return "finished" if self.images >= self.recipe.images else "early"
+        return "time" if self._stop == _TIME_OVER else "interrupted"
+
+    def _unfinished(self) -> str:
+        if self._done():
+            return ""
+        why = "its time was over" if self._stop == _TIME_OVER else "interrupted"
+        seen = f"{self.images:,} of {self.recipe.images:,} images"
+        return f"unfinished: {why} after {seen}; continue with `{self.resume_command}`"
 
     def _step(self) -> None:
         before, recipe = self.images, self.recipe
@@ -222,6 +258,12 @@ class Loop:
         self._enough = bool(self.fabric.broadcast(self.work.enough()))
 
     def _save(self) -> Path:
+        with self.deadline.saving():
+            path = self._write()
+        self._saved = self.images, path
+        return path
+
+    def _write(self) -> Path:
         self._write_log()  # also makes sure that only a finite state is written
         path = self.folder / self.work.weights_name
         broken = of_all_processes(self.fabric, self.work.broken())
@@ -232,6 +274,8 @@ class Loop:
             state = {**counts, "metrics": self.metrics}
             save_checkpoint({**state, "work": self.work.state()}, self.folder)
             notes = {"recipe": self.recipe.name, "images": self.images, "seconds": round(self.seconds)}
+            if self._started_from:
+                notes |= {"started_from": self._started_from}
             path = self.work.save_weights(self.folder, notes)
         self.fabric.barrier()
         return path
@@ -244,17 +288,21 @@ class Loop:
             if self._enough and self.images < self.recipe.images:
                 self.log.say(f"stopped early after {self.images:,} of {self.recipe.images:,} images", "yellow")
         else:
-            self.log.say(
-                f"interrupted after {self.images:,} of {self.recipe.images:,} images; "
-                f"continue with `{self.resume_command}`",
-                "yellow",
-            )
+            self.log.say(self._unfinished(), "yellow")
+            if self._saved is not None and self._saved[0] == self.images:
+                return self._saved[1]  # the last step ended with a save
         return self._save()
 
     def _restore(self) -> list[str]:
         try:
             state, faults = load_checkpoint(self.folder)
-        except FileNotFoundError:
+        except FileNotFoundError as cause:
+            if start := kept_start(self.folder):
+                raise CheckpointError(
+                    f"the run in {str(self.folder)!r} was interrupted before its first checkpoint",
+                    f"it started from the weights in {', '.join(each['file'] for each in start.values())}",
+                    hint="start it again in another folder, with --start-from",
+                ) from cause
             return ["the run was interrupted before its first checkpoint, it starts again"]
         try:
             self.work.restore(state["work"])
@@ -270,33 +318,15 @@ class Loop:
             ) from cause
         return [f"{fault}; going on from the checkpoint before it, {self.images:,} images" for fault in faults]
 
-    def _stopped(self, listener: _Interruption) -> bool:
-        if self.fabric.world_size == 1:
-            return listener.stop
+    def _stopped(self, listener: Interruption) -> bool:
+        alone = self.fabric.world_size == 1
         # All processes must leave the loop at the same step; asking at each would cost more than waiting a little.
-        if (self.images // self.work.batch_size) % 16:
+        if not alone and (self.images // self.work.batch_size) % 16:
             return False
-        flag = torch.tensor(float(listener.stop), device=self.fabric.device)
-        self.fabric.all_reduce(flag, reduce_op="max")
-        return bool(flag)
-
-
-class _Interruption:
-    """Turns the first Ctrl-C or termination into a wish to stop after the current step; the second acts at once."""
-
-    def __init__(self) -> None:
-        self.stop = False
-        self._old: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.stop = True
-        signal.signal(number, self._old[number] or signal.SIG_DFL)
+        stop = listener.signal or (_TIME_OVER if self.deadline.over(rarely=not alone) else 0)
+        if not alone:
+            flag = torch.tensor(float(stop), device=self.fabric.device)
+            self.fabric.all_reduce(flag, reduce_op="max")
+            stop = int(flag)
+        self._stop = stop
+        return stop > 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +14,14 @@ from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
+from smoothswap.data.decode import SUFFIXES
 from smoothswap.training.override_maps import change_map
 from smoothswap.training.recipe_parts import Part
-from smoothswap.training.recipes import (
-    EmbedderRecipe,
-    TrainingRecipe,
-    group_names,
-    map_names,
-    part_names,
-)
+from smoothswap.training.recipes import Kind, TrainingRecipe, group_names, map_names, part_names
 
 R = TypeVar("R", bound=TrainingRecipe)
+_log = logging.getLogger(__name__)
+_PLACE = ("name", "folder", "shards")  # options of `data` that say where it comes from
 
 
 def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
@@ -32,8 +31,9 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     one of its options, `PART=none` leaves out a part that may be left out. Losses and further data sets have names of
     their own: `losses.truth.weight=10`, `losses.change=none`, `mix.photos.name=image_folder`.
 
-    An embedder trained on another folder or data set is measured on the held-out people of the same one, where that has
-    a split `held_out`, unless the overrides name its validation.
+    A training on another folder or data set is validated on the held-out part of the same one, where that has a split
+    `held_out`, unless the overrides name its validation. Where it has none, it is not validated, and a warning in the
+    log says so.
 
     Args:
         recipe: the recipe to start from.
@@ -46,12 +46,12 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     parts, groups, maps = part_names(type(recipe)), group_names(type(recipe)), map_names(type(recipe))
     heads = [*parts, *groups, *maps]
     changed: dict[str, Any] = {}
-    follows = isinstance(recipe, EmbedderRecipe) and _moves_the_data_alone(overrides)
+    follows = _moves_the_data_alone(overrides)
     # Names first: which options a part has depends on the component it names. Data before all else, since the
     # validation may follow it.
     for key in sorted(overrides, key=lambda key: (not key.startswith("data."), not key.endswith(".name"))):
         if follows and not key.startswith("data."):
-            changed, follows = changed | _held_out_of(changed.get("data", recipe.data)), False
+            changed, follows = changed | _validation_of(changed["data"], recipe), False
         text = overrides[key]
         head, dot, tail = key.partition(".")
         if not dot and head not in heads:
@@ -72,39 +72,68 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
             part = changed.get(head, getattr(recipe, head))
             changed[head] = _change(part, parts[head], head, tail, text)
     if follows:
-        changed |= _held_out_of(changed["data"])
+        changed |= _validation_of(changed["data"], recipe)
     return dataclasses.replace(recipe, **changed)
 
 
-def overrides_for_folder(folder: Path) -> dict[str, str]:
-    """The overrides that train on a folder of people: tar shards, or a sub-folder of pictures for each person.
+def overrides_for_folder(folder: Path, kind: Kind = "embedder") -> dict[str, str]:
+    """The overrides that train on a folder of faces: tar shards, or a sub-folder of images for each person.
+
+    Args:
+        folder: what to train on.
+        kind: a `swapper` also takes a folder that holds images directly, each of another person.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or it may not be read.
     """
+    nameless = kind == "swapper"
     if not folder.is_dir():
         raise InputError(
             f"there is no folder {str(folder)!r}",
             "it is a file" if folder.exists() else "the path does not exist",
-            hint="name a folder with one sub-folder for each person, or with .tar shards",
+            hint=f"name a folder with {'images, with ' if nameless else ''}one sub-folder for each person, "
+            "or with .tar shards",
         )
-    shards = any(path.suffix == ".tar" for path in folder.iterdir())
-    if shards:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
+    except OSError as cause:
+        raise InputError(f"cannot read the folder {str(folder)!r}", str(cause.strerror)) from cause
+    if any(name.endswith(".tar") for name in names):
         return {"data.name": "webdataset", "data.shards": str(folder)}
+    if nameless and any(Path(name).suffix.lower() in SUFFIXES for name in names):
+        return {"data.name": "image_folder", "data.folder": str(folder)}
     return {"data.name": "identity_folder", "data.folder": str(folder)}
 
 
 def _moves_the_data_alone(overrides: Mapping[str, str]) -> bool:
-    moved = any(f"data.{option}" in overrides for option in ("name", "folder", "shards"))
+    moved = any(f"data.{option}" in overrides for option in _PLACE)
     return moved and "validation" not in overrides and "validation.name" not in overrides
 
 
-def _held_out_of(data: Part) -> dict[str, Part]:
-    """The validation on the held-out part of a data set; nothing where it has none."""
-    split = typing.get_type_hints(_config(data.name, "dataset")).get("split")
-    if "held_out" not in typing.get_args(split):
+def _validation_of(data: Part, recipe: TrainingRecipe) -> dict[str, Part | None]:
+    """The validation that follows from the data set that a recipe is moved to: on what it holds out, else none."""
+    if "held_out" in _splits(_config(data.name, "dataset")):
+        return {"validation": Part(data.name, {**data.options, "split": "held_out"})}
+    if recipe.validation is None or _place(data) == _place(recipe.data):
         return {}
-    return {"validation": Part(data.name, {**data.options, "split": "held_out"})}
+    _log.warning(
+        "the data set %r has no split 'held_out', so nothing is validated; --set validation.name=… names other data",
+        data.name,
+    )
+    return {"validation": None}
+
+
+def _splits(config: type[Options]) -> tuple[Any, ...]:
+    """The values that the option `split` may have; none where there is no such option."""
+    field = next((field for field in dataclasses.fields(config) if field.name == "split"), None)
+    if field is None:
+        return ()
+    return field.metadata.get("choices") or typing.get_args(typing.get_type_hints(config)["split"])
+
+
+def _place(data: Part) -> list[Any]:
+    return [data.name, *(data.options.get(option) for option in _PLACE[1:])]
 
 
 def _parse(cls: type[TrainingRecipe], name: str, text: str) -> Any:

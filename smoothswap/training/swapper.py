@@ -25,6 +25,7 @@ from smoothswap.training.embedder import EMBEDDER
 from smoothswap.training.folder import keep_recipe, open_folder
 from smoothswap.training.gan_step import GanStep
 from smoothswap.training.health import Health
+from smoothswap.training.held_out import build_held_out
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_gradients,
@@ -38,6 +39,8 @@ from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
+from smoothswap.training.start_from import check_start, keep_start, no_start, resolve_start, start_weights
+from smoothswap.training.stopping import Deadline
 from smoothswap.training.swap_inputs import SwapData, knows_truth
 from smoothswap.training.swap_validation import measure_swapper, psnr
 
@@ -50,7 +53,9 @@ def train_swapper(
     out: Path | str,
     *,
     embedder: Path | str | None = None,
+    start_from: Path | str | None = None,
     resume: bool = False,
+    duration: float | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     precision: str = "auto",
@@ -63,7 +68,10 @@ def train_swapper(
         recipe: what to train and how; None when resuming takes the recipe of the run.
         out: the run's folder; it can be given to `smoothswap.swap(model=…)`.
         embedder: file of the frozen identity embedder; a resumed run has its own copy.
+        start_from: model whose weights a new run takes over, as far as they fit: a run's folder, with generator and
+            discriminator, or a .safetensors file of one of them.
         resume: continue the run in the folder, bit for bit.
+        duration: seconds after which this call stops, saved and resumable; see `Deadline`. None trains to the end.
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
@@ -76,6 +84,9 @@ def train_swapper(
         CheckpointError: no checkpoint of the run, or not the embedder, can be read.
         WorkError: the training diverged, the disk is full, or a process is gone.
     """
+    deadline = Deadline(duration)
+    check_start(start_from, resume=resume)
+    starts = _starts(start_from)
     out = Path(out)
     recipe = open_folder(recipe, out, "swapper", resume=resume)
     if embedder is None and not (resume and (out / EMBEDDER).is_file()):
@@ -89,11 +100,34 @@ def train_swapper(
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
-        work = SwapperWork(recipe, fabric, embedder_file)
+        work = SwapperWork(recipe, fabric, embedder_file, starts)
         if fabric.global_rank == 0:
             _keep_copy(embedder_file, out / EMBEDDER)
+            if not resume:
+                keep_start(starts, out)
             keep_recipe(recipe, out)
-        return Loop(work, recipe, out, fabric, resume=resume, progress=progress, resume_command=command).run()
+        return Loop(
+            work,
+            recipe,
+            out,
+            fabric,
+            resume=resume,
+            progress=progress,
+            resume_command=command,
+            deadline=deadline,
+            messages=work.messages,
+        ).run()
+
+
+def _starts(start_from: Path | str | None) -> dict[str, Path]:
+    """The files to start from, by kind; none without a model."""
+    if start_from is None:
+        return {}
+    found = {kind: resolve_start(start_from, kind) for kind in ("generator", "discriminator")}
+    starts = {kind: file for kind, file in found.items() if file is not None}
+    if not starts:
+        raise no_start(start_from, "generator", "discriminator")
+    return starts
 
 
 def _keep_copy(file: Path, copy: Path) -> None:
@@ -115,6 +149,10 @@ class SwapperWork:
         recipe: what to build.
         fabric: the engine.
         embedder_file: the embedder whose vectors the generator takes.
+        starts: files whose weights generator and discriminator start from, by kind.
+
+    Attributes:
+        messages: what of those files fits, for the log.
 
     Raises:
         ConfigError, InputError, CheckpointError, UnknownNameError: parts that cannot be had or do not fit together.
@@ -122,7 +160,9 @@ class SwapperWork:
 
     weights_name = GENERATOR
 
-    def __init__(self, recipe: SwapperRecipe, fabric: Fabric, embedder_file: Path) -> None:
+    def __init__(
+        self, recipe: SwapperRecipe, fabric: Fabric, embedder_file: Path, starts: Mapping[str, Path] | None = None
+    ) -> None:
         self.recipe, self.fabric = recipe, fabric
         self.batch_size = recipe.batch_size
         own = share(recipe.batch_size, fabric.world_size, recipe.accumulate, "images")
@@ -136,9 +176,15 @@ class SwapperWork:
         files = [embedder_file, *map(Path, recipe.identity_embedders)]
         parts = {"": recipe.data, **recipe.mix}
         self.datasets = {name: build_data(part, recipe.image_size, fabric) for name, part in parts.items()}
+        self.held_out = build_held_out(recipe, fabric)
         seed_step(recipe.seed, 0, 0)  # the same weights in every process: they depend on the seed alone
         self.gan = GanStep(recipe, fabric, files, _known(self.datasets))
         self.generator, self.discriminator = self.gan.generator, self.gan.discriminator
+        self.messages: list[str] = []
+        for kind, file in (starts or {}).items():
+            network = getattr(self, kind)
+            if network is not None:
+                self.messages += start_weights(network, file, what=kind)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(self.generator, recipe.learning_rate, recipe.betas, fabric.device)
         self.discriminator_optimizer: Optimizer | None = None
@@ -196,12 +242,10 @@ class SwapperWork:
 
     def validate(self, images: int) -> tuple[dict[str, float], Tensor | None]:
         """How the averaged generator does on held-out pairs (see `measure_swapper`)."""
-        recipe = self.recipe
-        if recipe.validation is None:
+        if self.held_out is None:
             return {}, None
         if self._pairs is None:
-            data = build_data(recipe.validation, recipe.image_size)
-            self._pairs = Pairs(data, _MEASURED, recipe.seed)
+            self._pairs = Pairs(self.held_out, _MEASURED, self.recipe.seed)
         generator, f = self.ema.module, self.gan.embedders[0]
         return measure_swapper(generator, f, self._pairs, self.fabric.device, self.memory_format)
 

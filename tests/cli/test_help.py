@@ -43,10 +43,12 @@ def test_the_top_names_every_command() -> None:
     [
         (("swap",), ["SOURCE", "TARGET", "x>=0", "default: all", "--no-mark", "generator.safetensors"]),
         (("train", "embedder"), ["--loss", "--data", "FOLDER", "embedder-best.safetensors", "patience"]),
+        (("train", "embedder"), ["--for", "TIME", "1h30m", "--start-from", "MODEL", "143"]),
         (("embed",), ["--embedder", "--align", "--batch", "x>=1", "--workers", "--device", ".npz"]),
         (("align",), ["--size", "x>=", "pixels", "--workers"]),
         (("faceworld",), ["--size", "x>=", "--seed"]),
         (("train", "swapper"), ["--embedder", "--set", "--resume", "x>=1", "bf16", "faceworld_64"]),
+        (("train", "swapper"), ["--for", "TIME", "1h30m", "--data", "FOLDER", "143"]),
         (("convert",), ["sface", "--sha256", "--set", ".safetensors"]),
         (("demo",), ["x>=1", "default: demo"]),
     ],

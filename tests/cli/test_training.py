@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import smoothswap
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options, option
 from smoothswap.training.checkpoint import read_checkpoint
+from smoothswap.training.loop import Loop
 
 Run = Callable[..., Any]
 TINY = {
@@ -77,6 +80,11 @@ def test_loss_by_name_and_what_is_told_at_the_end(run: Run, tmp_path: Path, monk
         (["--data", "nowhere"], "there is no folder 'nowhere'"),
         (["--set", "monitor=aug"], "Did you mean 'auc'"),
         (["--set", "patience=0"], "≥ 1"),
+        (["--for", "0"], "write --for 90m"),
+        (["--for", "-5m"], "--for cannot be '-5m'"),
+        (["--for", "soon"], "--for cannot be 'soon'"),
+        (["--for", "90"], "write --for 90m for minutes, 90s for seconds"),
+        (["--start-from", "nowhere"], "no model 'nowhere' to start from"),
     ],
 )
 def test_what_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], says: str) -> None:
@@ -85,6 +93,64 @@ def test_what_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert outcome.code == 2
     assert says in outcome.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [["--for", "0s"], ["--data", "nowhere"]])
+def test_what_a_swapper_refuses(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = run("train", "swapper", "--out", "run", "--embedder", "f.safetensors", *more)
+    assert outcome.code == 2
+    assert more[0] == "--data" or "write --for 90m" in outcome.err
+    assert more[0] == "--for" or "with images, with one sub-folder for each person" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_of_a_call_ends_it_and_the_next_one_goes_on(run: Run, tmp_path: Path) -> None:
+    importlib.import_module("training.tiny")
+    out = tmp_path / "run"
+    part = run(*words(out, "--for", "0.000001s"))
+    assert part.code == 0
+    assert f"saved {out / 'embedder.safetensors'} (unfinished, 0 images)" in part.out
+    assert "wrote" not in part.out
+    assert part.out.endswith(
+        f"unfinished: its time was over after 0 of 32 images; continue with `smoothswap train embedder --out {out} "
+        "--resume`\n"
+    )
+    shown = run("train", "embedder", "--out", out, "--resume", "--for", "0.000001s", "--accelerator", "cpu")
+    assert "continue with" not in shown.out  # once is enough
+    assert "continue with" in shown.err
+    rest = run("train", "embedder", "--out", out, "--resume", "--for", "1h", "--accelerator", "cpu", "--no-progress")
+    assert rest.code == 0
+    assert f"wrote {out / 'embedder.safetensors'} (last: auc " in rest.out
+    assert "unfinished" not in rest.out
+    started = run(*words(tmp_path / "next", "--start-from", out))
+    assert started.code == 0
+    refused = run("train", "embedder", "--out", out, "--resume", "--start-from", out)
+    assert refused.code == 2
+    assert "a resumed run has its own weights" in refused.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_has_an_exit_code_of_its_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    importlib.import_module("training.tiny")
+    original = Loop._step
+
+    def step(self: Loop) -> None:
+        original(self)
+        if self.images == 24:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Loop, "_step", step)
+    out = tmp_path / "run"
+    outcome = run(*words(out))
+    assert outcome.code == code
+    assert f"saved {out / 'embedder.safetensors'} (unfinished, 24 images)" in outcome.out
+    assert f"saved {out / 'embedder-best.safetensors'} (best so far: auc " in outcome.out
+    assert "wrote" not in outcome.out
+    assert "unfinished: interrupted after 24 of 32 images; continue with `smoothswap train embedder" in outcome.out
+    assert read_checkpoint(out / "checkpoint-last.safetensors")["images"] == 24
 
 
 def test_embed_writes_counts_and_refuses(run: Run, tmp_path: Path) -> None:

@@ -6,15 +6,26 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from PIL import Image
 
+import smoothswap
+from smoothswap.core.catalogue import CATALOGUE
+from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.data.faceworld import Population, render
-from smoothswap.training import EmbedderRecipe, overrides_for_folder, recipe, train_embedder
+from smoothswap.training import (
+    EmbedderRecipe,
+    Part,
+    SwapperRecipe,
+    overrides_for_folder,
+    recipe,
+    train_embedder,
+    train_swapper,
+)
 from smoothswap.training.broken import broken_in, keep_broken
 from smoothswap.training.overrides import apply_overrides
 
@@ -84,6 +95,101 @@ def test_validation_follows_the_data(tmp_path: Path, faces: Path) -> None:
     assert kept.validation.options["split"] == "held_out_people"
     (tmp_path / "0.tar").write_bytes(b"")
     assert overrides_for_folder(tmp_path) == {"data.name": "webdataset", "data.shards": str(tmp_path)}
+
+
+def test_a_swapper_takes_a_folder_of_images_too(tmp_path: Path) -> None:
+    named, nameless, sharded = tmp_path / "named", tmp_path / "nameless", tmp_path / "sharded"
+    for folder in (named / "anna.png", nameless / "anna", sharded):
+        folder.mkdir(parents=True)
+    for file in (named / ".hidden.png", named / "notes.txt", nameless / "1.JPG", sharded / "0.tar", sharded / "x.png"):
+        file.touch()
+    folder = {"data.name": "identity_folder", "data.folder": str(named)}
+    assert overrides_for_folder(named, "swapper") == folder == overrides_for_folder(named)
+    assert overrides_for_folder(nameless, "swapper") == {"data.name": "image_folder", "data.folder": str(nameless)}
+    assert overrides_for_folder(nameless)["data.name"] == "identity_folder"
+    shards = {"data.name": "webdataset", "data.shards": str(sharded)}
+    assert overrides_for_folder(sharded, "swapper") == shards == overrides_for_folder(sharded)
+    with pytest.raises(InputError, match=r"there is no folder(?s:.*)it is a file(?s:.*)with images"):
+        overrides_for_folder(sharded / "0.tar", "swapper")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plugins(Options):
+    """Options of a plugin's data set, which names its splits by `choices`."""
+
+    split: str = option("train", "which part", choices=("train", "held_out"))
+    folder: str = option("somewhere", "where")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Whole(Options):
+    """Options of a data set without a held-out part."""
+
+    split: Literal["train", "all"] = option("train", "which part")
+    folder: str = option("somewhere", "where")
+
+
+@pytest.fixture
+def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CATALOGUE, "_rows", CATALOGUE._rows)
+    for name, config in (("test_plugins", Plugins), ("test_whole", Whole)):
+        smoothswap.register(name, kind="dataset", summary="a test")(type(name, (), {"Config": config}))
+
+
+@pytest.mark.usefixtures("_plugins")
+@pytest.mark.parametrize("kind", ["embedder", "swapper"])
+def test_validation_follows_any_data_in_both_trainings(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    made = recipe(kind, "faceworld_64", {"data.name": "test_plugins", "data.folder": "here"})
+    assert made.validation == Part("test_plugins", {"folder": "here", "split": "held_out"})
+    made = recipe(kind, "paper_256", {"data.folder": "here", "data.held_out": "0.2"})
+    assert made.validation == Part(made.data.name, {"folder": "here", "held_out": 0.2, "split": "held_out"})
+    kept = recipe(kind, "faceworld_64")
+    assert kept.validation is not None
+    # The same data set by name, with other options, has not moved.
+    for more in ({"data.name": "faceworld"}, {"data.name": "faceworld", "data.groups": "3"}, {"data.seed": "3"}):
+        assert recipe(kind, "faceworld_64", more).validation == kept.validation
+    named = recipe(kind, "faceworld_64", {"data.name": "test_whole", "validation.name": "test_plugins"})
+    assert named.validation is not None
+    assert named.validation.name == "test_plugins"
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("_plugins")
+@pytest.mark.parametrize("kind", ["embedder", "swapper"])
+def test_data_without_a_held_out_part_are_not_validated_on_faceworld(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = recipe(kind, "faceworld_64", {"data.name": "test_whole"})
+    assert made.validation is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "the data set 'test_whole' has no split 'held_out', so nothing is validated; "
+        "--set validation.name=… names other data"
+    ]
+    assert recipe(kind, "faceworld_64", {"data.name": "test_whole", "validation": "none"}).validation is None
+    # A run's own recipe, resumed with the same words, keeps the validation that it was given.
+    run = dataclasses.replace(made, validation=Part("test_plugins"))
+    assert apply_overrides(run, {"data.name": "test_whole", "data.folder": "somewhere"}).validation is None
+    assert apply_overrides(run, {"data.name": "test_whole"}).validation == Part("test_plugins")
+    assert len(caplog.records) == 2
+
+
+def test_a_swapper_trains_on_a_folder_and_is_measured_on_what_it_holds_out(
+    faces: Path, tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted(faces.rglob("*.jpg"))):
+        (flat / f"{number}.jpg").write_bytes(file.read_bytes())
+    wanted = {**overrides_for_folder(flat, "swapper"), "data.held_out": "0.3"}
+    made = apply_overrides(swapper_recipe(images=8), wanted)
+    result = train_swapper(made, tmp_path / "run", embedder=embedder_file, **CPU)
+    assert {"held_out_similarity_source", "held_out_psnr_target"} <= set(result.metrics)
+    assert "held_out_gain" not in result.metrics  # nobody knows the true swap of a photograph
+    # Too little held out ends the run before its first step, not at its first validation.
+    less = apply_overrides(made, {"data.held_out": "0", "data.folder": str(flat)})
+    with pytest.raises(InputError, match=r"no data to validate on: .*too few pictures: 0"):
+        train_swapper(less, tmp_path / "less", embedder=embedder_file, **CPU)
+    assert not (tmp_path / "less" / "recipe.json").exists()
 
 
 def test_refusals_say_what_to_set(faces: Path, tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]) -> None:

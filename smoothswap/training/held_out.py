@@ -1,0 +1,32 @@
+"""The held-out data of a recipe. Built at the start, so that data without use end a run before its first step."""
+
+from __future__ import annotations
+
+from lightning_fabric import Fabric
+
+from smoothswap.core.errors import InputError
+from smoothswap.core.interfaces import FaceDataset
+from smoothswap.training.parts import build_data
+from smoothswap.training.recipes import TrainingRecipe
+
+
+def build_held_out(recipe: TrainingRecipe, fabric: Fabric) -> FaceDataset | None:
+    """Build the data set that a recipe validates on; None where it validates on none.
+
+    To be called in every process, so that data that cannot be used end all of them at once.
+
+    Raises:
+        InputError: the data cannot be read, or too little is held out; the message says what to set.
+        ConfigError: images of another size.
+    """
+    if recipe.validation is None:
+        return None
+    try:
+        return build_data(recipe.validation, recipe.image_size, fabric)
+    except InputError as cause:
+        raise InputError(
+            f"no data to validate on: {cause.what}",
+            *cause.facts,
+            hint="hold out more of the data (--set data.held_out=0.3), or train without measuring "
+            "(--set validation=none)",
+        ) from cause

@@ -8,9 +8,8 @@ import platform
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -22,30 +21,18 @@ import smoothswap
 from smoothswap import api
 from smoothswap.cli.console import console
 from smoothswap.cli.demo_figures import print_figures
+from smoothswap.cli.demo_models import Models, load_models
 from smoothswap.cli.demo_page import COLUMNS, Page, Photograph, Shown, render_page
-from smoothswap.core.assets import shipped
-from smoothswap.core.errors import CheckpointError, InputError, WorkError
+from smoothswap.cli.demo_pairs import SPLITS, draw_pairs, kinds_of_pairs
+from smoothswap.cli.demo_verdicts import ALIKE, limits, reached
+from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import write_aside
-from smoothswap.data.faceworld import Colouring, Factors, Population, render, swap_pairs
+from smoothswap.data.faceworld import Factors, render
 from smoothswap.evaluation import Scene, SwapReport, swap_report
-from smoothswap.modules import weights
 
-if TYPE_CHECKING:
-    from torch import nn
-
-SPLITS = {"held_out_people": "held-out people", "held_out_groups": "held-out groups"}
-ALIKE = "source and target of one colouring"
 FIRST, WORST = 12, 4  # pairs on the page
 PAGE, REPORT, FOLDERS = "index.html", "report.json", ("pairs", "photograph")
 ASTRONAUT = Path(smoothswap.__file__).resolve().parent.parent / "examples" / "photos" / "astronaut.jpg"
-
-
-@dataclass(frozen=True)
-class _Models:
-    generator: nn.Module
-    embedder: nn.Module
-    judge: nn.Module
-    where: str
 
 
 def run_demo(
@@ -61,8 +48,8 @@ def run_demo(
     Args:
         out: folder to write; made where it is missing, reused where it holds an earlier demo.
         pairs: number of pairs of people drawn at random, half of held-out people and half of held-out groups. Half as
-            many more, whose source and target share their colouring, are measured beside them and judged by no
-            criterion: only shape tells such people apart, which the judge itself cannot always.
+            many more, whose source and target share their colouring, are measured beside them and held to criteria of
+            their own: only shape tells such people apart, which the judge itself cannot always.
         seed: which pairs.
         model: folder with generator.safetensors and embedder.safetensors (and judge.safetensors, where it is not the
             shipped judge that is to judge); the shipped model where left out.
@@ -81,14 +68,14 @@ def run_demo(
         raise InputError(f"the demo needs at least 1 pair, got {pairs}", hint="give --pairs 64")
     if isinstance(photograph, Path) and not photograph.is_file():
         raise InputError(f"no photograph {str(photograph)!r}")
-    models = _load(model)
+    models = load_models(model)
     _prepare(out)
     terminal = console()
-    source, target = _draw(pairs, seed)
+    source, target = draw_pairs(pairs, seed)
     report, pictures = _measure(models, source, target, seed, terminal)
-    kinds = _kinds(pairs)
+    kinds = kinds_of_pairs(pairs)
     parts = {kind: report.select(numbers) for kind, numbers in kinds.items() if numbers}
-    parts[ALIKE], _ = _measure(models, *_draw((pairs + 1) // 2, seed, "same"), seed, terminal)
+    parts[ALIKE], _ = _measure(models, *draw_pairs((pairs + 1) // 2, seed, "same"), seed, terminal)
 
     worst = sorted(range(pairs), key=lambda n: float(report.gain_face[n]))[: min(WORST, pairs // 4)]
     shown = {n: _write_pair(out, n, kinds, pictures[n], report) for n in (*range(min(FIRST, pairs)), *worst)}
@@ -108,27 +95,7 @@ def run_demo(
     _remove_stale(out, shown.values(), photo)
     print_figures(terminal, report, parts)
     _print_outcome(terminal, photo, photograph, out / PAGE, time.perf_counter() - began)
-    return 0 if report.passed() else 1
-
-
-def _load(model: Path | None) -> _Models:
-    generator, embedder = api.model_files(model)
-    own = generator.with_name("judge.safetensors")
-    judge = own if own.is_file() else shipped("faceworld_64/judge.safetensors")
-    return _Models(
-        _load_kind(generator, "generator"),
-        _load_kind(embedder, "embedder"),
-        _load_kind(judge, "embedder"),
-        "the shipped model" if model is None else str(model),
-    )
-
-
-def _load_kind(path: Path, kind: str) -> nn.Module:
-    module: nn.Module = weights.load(path)
-    row: Any = getattr(module, "smoothswap_component", None)
-    if row is not None and row.kind != kind:
-        raise CheckpointError(f"{str(path)!r} holds the {row.kind} {row.name!r} where a {kind} is needed")
-    return module
+    return 0 if reached(report, parts) else 1
 
 
 def _prepare(out: Path) -> None:
@@ -148,21 +115,8 @@ def _prepare(out: Path) -> None:
         raise WorkError(f"could not make the folder {str(out)!r}", str(cause)) from cause
 
 
-def _draw(pairs: int, seed: int, colouring: Colouring = "any") -> tuple[Factors, Factors]:
-    """Sources and targets; pairs of held-out people and of held-out groups take turns."""
-    drawn = [swap_pairs(Population(split=split), (pairs + 1) // 2, seed, colouring) for split in SPLITS]
-    turns = torch.arange(2 * ((pairs + 1) // 2)).view(2, -1).T.flatten()[:pairs]
-    source, target = (Factors.cat(side).select(turns) for side in zip(*drawn, strict=True))
-    return source, target
-
-
-def _kinds(pairs: int) -> dict[str, list[int]]:
-    """The kinds of pairs that are told apart, with the numbers of the pairs of each."""
-    return {says: [n for n in range(pairs) if n % len(SPLITS) == place] for place, says in enumerate(SPLITS.values())}
-
-
 def _measure(
-    models: _Models, source: Factors, target: Factors, seed: int, terminal: Console
+    models: Models, source: Factors, target: Factors, seed: int, terminal: Console
 ) -> tuple[SwapReport, list[tuple[Tensor, ...]]]:
     """The report, and of each pair the pictures in the order of `COLUMNS`, each [3, S, S] in [-1, 1]."""
     pictures: list[tuple[Tensor, ...]] = []
@@ -177,9 +131,10 @@ def _measure(
 
         split = " and ".join(SPLITS.values())
         report = swap_report(
-            models.generator, models.embedder, models.judge, source, target, 8, split=split, seed=seed, watch=watch
-        )
-    return report, pictures
+            models.generator, models.embedder, models.judge, source, target, 8,
+            further_judges=models.further_judges, split=split, seed=seed, watch=watch,
+        )  # fmt: skip
+    return replace(report, warnings=(*report.warnings, *models.missing)), pictures
 
 
 def _write_pair(
@@ -192,8 +147,8 @@ def _write_pair(
         number=n + 1,
         kinds=tuple(kind for kind, numbers in kinds.items() if n in numbers),
         files=(files[0], files[1], files[2], files[3]),
-        to_source=float(report.swap.to_source[n]),
-        to_target=float(report.swap.to_target[n]),
+        to_source=float(report.swap.likeness.to_source[n]),
+        to_target=float(report.swap.likeness.to_target[n]),
         gain_face=float(report.gain_face[n]),
     )
 
@@ -231,9 +186,12 @@ def _remove_stale(out: Path, shown: Iterable[Shown], photo: Photograph | None) -
 
 
 def _write_report(path: Path, report: SwapReport, parts: dict[str, SwapReport], photo: Photograph | None) -> None:
+    kept = ("passed", "criteria", "figures")
     told = report.to_dict()
+    told["passed"] = reached(report, parts)
     told["kinds"] = {
-        name: {key: part.to_dict()[key] for key in ("passed", "criteria", "figures")} for name, part in parts.items()
+        kind: {key: value for key, value in part.to_dict(limits(kind)).items() if key in kept}
+        for kind, part in parts.items()
     }
     told["photograph_seconds"] = None if photo is None else round(photo.seconds, 3)
     told["versions"] = {"smoothswap": smoothswap.__version__, "torch": torch.__version__}
@@ -241,19 +199,24 @@ def _write_report(path: Path, report: SwapReport, parts: dict[str, SwapReport], 
         aside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def _facts(report: SwapReport, models: _Models, began: float) -> list[tuple[str, str]]:
+def _facts(report: SwapReport, models: Models, began: float) -> list[tuple[str, str]]:
     told = report.protocol
-    trained = "no part of the generator's training" if told.judge_is_independent else "which trained the generator"
+    judges = {told.judge: told.judge_sha256, **told.further_judges}
     seconds = time.perf_counter() - began
     versions = {"smoothswap": smoothswap.__version__, "torch": torch.__version__, "Python": platform.python_version()}
     return [
         ("model", f"{models.where}: {told.generator} with {told.embedder}, weights {told.generator_sha256[:12]}"),
-        ("judge", f"{told.judge}, weights {told.judge_sha256[:12]}, {trained}"),
+        *(("judge", _judge(name, digest, told.embedder_sha256)) for name, digest in judges.items()),
         ("pairs", f"{told.pairs}, from {told.split}, seed {told.seed}, {told.size} px"),
         ("time", f"{report.seconds:.1f} s for the swaps, {seconds:.0f} s with drawing and measuring"),
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, no GPU used"),
         ("software", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
+
+
+def _judge(name: str, digest: str, trained_with: str) -> str:
+    trained = "which trained the generator" if digest == trained_with else "no part of the generator's training"
+    return f"{name}, weights {digest[:12]}, {trained}"
 
 
 def _print_outcome(terminal: Console, photo: Photograph | None, asked: Path | bool, page: Path, seconds: float) -> None:

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from smoothswap.cli.console import table
-from smoothswap.evaluation import SwapReport, number
+from smoothswap.cli.demo_verdicts import kind_heads, kind_rows, verdicts
+from smoothswap.evaluation import SwapReport
 
 
 def print_figures(terminal: Console, report: SwapReport, parts: dict[str, SwapReport]) -> None:
@@ -20,17 +21,17 @@ def print_figures(terminal: Console, report: SwapReport, parts: dict[str, SwapRe
     figures = table("", "our swap", "copy the target", "copy the source", "true swap")
     for row in report.rows():
         figures.add_row(row.figure, *row.cells)
-    judge = f"{report.protocol.judge}, weights {report.protocol.judge_sha256[:12]}"
-    if report.protocol.judge_is_independent:
-        judge += ", which did not train the generator"
-    terminal.print(f"{len(report)} pairs of people that no training saw. Judge of similarity: {judge}.", soft_wrap=True)
+    terminal.print(f"{len(report)} pairs of people that no training saw. {_judges(report)}", soft_wrap=True)
     terminal.print(figures)
-    verdicts = table("asked of the swap", "limit", "measured", "")
-    for criterion in report.criteria():
-        verdict = Text("holds", "green") if criterion.passed else Text("fails", "bold red")
-        verdicts.add_row(criterion.says, criterion.asked, criterion.measured, verdict)
-    terminal.print(verdicts)
-    kinds = table(*kind_heads())
+    failed = []
+    for kind, criteria in verdicts(report, parts).items():
+        asked = table(f"asked of {kind}", "limit", "measured", "")
+        for criterion in criteria:
+            verdict = Text("holds", "green") if criterion.passed else Text("fails", "bold red")
+            asked.add_row(criterion.says, criterion.asked, criterion.measured, verdict)
+            failed += [] if criterion.passed else [f"{criterion.says} ({kind})"]
+        terminal.print(asked)
+    kinds = table(*kind_heads(parts))
     for cells in kind_rows(report, parts):
         kinds.add_row(*cells)
     terminal.print(kinds)
@@ -38,35 +39,14 @@ def print_figures(terminal: Console, report: SwapReport, parts: dict[str, SwapRe
         terminal.print(Text(f"Mind: {warning}.", "yellow"), soft_wrap=True)
     each = 1000 * report.seconds / len(report)
     terminal.print(f"The swaps took {report.seconds:.1f} s, {each:.0f} ms a face.")
-    failed = [criterion.says for criterion in report.criteria() if not criterion.passed]
     if failed:
         terminal.print(Text(f"Not reached: {'; '.join(failed)}.", "bold red"), soft_wrap=True)
 
 
-def kind_heads() -> tuple[str, ...]:
-    """The heads of `kind_rows`."""
-    return (
-        "kind of pair",
-        "pairs",
-        "nearer to source",
-        "true swap nearer",
-        "gain, face",
-        "gain, whole",
-        "background",
-        "outline made",
-    )
-
-
-def kind_rows(report: SwapReport, parts: dict[str, SwapReport]) -> list[tuple[str, ...]]:
-    """What the swap reached on each kind of pair, and on all, to be read."""
-    return [
-        (
-            kind,
-            str(len(part)),
-            number(part.criteria()[0].value, "%"),
-            number(float(part.true_swap.nearer.mean()), "%"),
-            *(number(criterion.value, criterion.unit) for criterion in part.criteria()[1:]),
-            number(part.swap.share_outline, "%"),
-        )
-        for kind, part in [("the pairs above", report), *parts.items()]
-    ]
+def _judges(report: SwapReport) -> str:
+    told = report.protocol
+    judge = f"Judge of similarity: {told.judge}, weights {told.judge_sha256[:12]}"
+    if told.judge_is_independent:
+        judge += ", which did not train the generator"
+    further = (f" Further judge: {name}, weights {digest[:12]}." for name, digest in told.further_judges.items())
+    return f"{judge}.{''.join(further)}"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from smoothswap.cli.demo_figures import kind_heads, kind_rows
 from smoothswap.cli.demo_style import STYLE
+from smoothswap.cli.demo_verdicts import ALIKE, ALL, kind_heads, kind_rows, verdicts
 from smoothswap.evaluation import Criterion, SwapReport, number
 
 COLUMNS = ("source", "target", "swap", "truth")
@@ -74,8 +74,8 @@ class Page:
 def render_page(page: Page) -> str:
     """The page as HTML."""
     parts = (
-        _header(page.report),
-        _verdicts(page.report),
+        _header(page),
+        _verdicts(page),
         *(f'<p class="warning"><strong>Mind:</strong> {escape(text)}.</p>' for text in page.report.warnings),
         _gallery(page),
         _figures(page),
@@ -91,23 +91,29 @@ def render_page(page: Page) -> str:
     )
 
 
-def _header(report: SwapReport) -> str:
-    criteria = report.criteria()
+def _header(page: Page) -> str:
+    criteria = [criterion for some in verdicts(page.report, page.parts).values() for criterion in some]
     held = sum(criterion.passed for criterion in criteria)
     good = held == len(criteria)
     verdict = f"all {held} criteria hold" if good else f"{held} of {len(criteria)} criteria hold"
     return f"""<header>
 <p class="brand">smoothswap</p>
 <h1>Swapping people it has never seen</h1>
-<p class="lead">{len(report)} pairs of rendered faces, none of whose people the model met in training. For rendered
+<p class="lead">{len(page.report)} pairs of rendered faces, none of whose people the model met in training. For rendered
 faces the right answer is known: the <em>true swap</em>, the source’s head drawn with the target’s expression, pose,
 light and background. So a swap is not only judged by likeness, it is compared with the answer.</p>
 <p class="badge {"good" if good else "bad"}">{verdict}</p>
 </header>"""
 
 
-def _verdicts(report: SwapReport) -> str:
-    return '<section class="cards">' + "".join(_card(criterion) for criterion in report.criteria()) + "</section>"
+def _verdicts(page: Page) -> str:
+    found = verdicts(page.report, page.parts)
+    cards = {kind: "".join(_card(criterion) for criterion in criteria) for kind, criteria in found.items()}
+    return (
+        f'<section class="cards">{cards[ALL]}</section>'
+        f'<section><h3>Further pairs: {ALIKE}</h3><p class="note">{len(page.parts[ALIKE])} pairs. Only the shape of '
+        f'the head tells such people apart.</p><div class="cards">{cards[ALIKE]}</div></section>'
+    )
 
 
 def _card(criterion: Criterion) -> str:
@@ -130,7 +136,8 @@ def _gallery(page: Page) -> str:
     return (
         "<section><h2>The first pairs, as drawn</h2>"
         '<p class="note">None left out, none chosen. Under each swap: its cosine to the source and to the target by '
-        "the judge, and how much nearer to the true swap its face is than the target’s was.</p>"
+        "the judge, and how much nearer to the true swap its face is than the target’s was. Press a picture and hold "
+        "it to see it larger.</p>"
         f"{_rows(page.first)}{worst}</section>"
     )
 
@@ -162,18 +169,19 @@ def _figure(file: str, says: str, caption: str = "") -> str:
 def _figures(page: Page) -> str:
     heads = ("", "our swap", "copy the target", "copy the source", "true swap")
     table = _table(heads, [(row.figure, *row.cells) for row in page.report.rows()], mark=1)
-    kinds = _table(kind_heads(), kind_rows(page.report, page.parts))
+    kinds = _table(kind_heads(page.parts), kind_rows(page.report, page.parts), mark=1)
     return f"""<section><h2>The figures</h2>
 <p class="note">The same measurements for four answers. The other three show what each figure is worth: copying the
 target keeps the background perfectly and swaps nobody; copying the source is the right person in the wrong picture.
 <em>Exact</em>: no difference that a picture file could show. The share of the true change is 0 for a copied target and
 100 % for the true swap. Outline pixels are head in only one of target and true swap: what changes there is the shape of
-the head and its hair.</p>
+the head and its hair. Sharpness is the fine detail in the head, as a share of the true swap’s: less is blurred, more is
+noisy.</p>
 {table}
 <h3>By kind of pair</h3>
 <p class="note">Held-out people share their colouring (skin, hair, eyes) with people of the training set, held-out
-groups do not. The last row is of further pairs, whose source and target share colouring and hair: only the shape of the
-head can tell them apart, and <em>true swap nearer</em> says how far the judge itself can.</p>
+groups do not. The last column is of further pairs, whose source and target share colouring and hair: only the shape of
+the head can tell them apart, and <em>true swap nearer</em> says how far a judge itself can.</p>
 {kinds}</section>"""
 
 

@@ -40,6 +40,11 @@ figcaption { min-height: 2.7em; padding-top: 5px; color: var(--soft); font-size:
 figcaption.good { color: var(--good); } figcaption.bad { color: var(--bad); }
 .flip .under { position: absolute; top: 0; opacity: 0; transition: opacity .12s; }
 .flip:hover .under { opacity: 1; }
+.grid img { transform-origin: top; cursor: zoom-in; }
+.grid figure:nth-child(4n+1) img { transform-origin: top left; }
+.grid figure:nth-child(4n) img { transform-origin: top right; }
+.grid figure:active img:first-child { position: relative; z-index: 1; transform: scale(2.5); }
+.grid .flip:active .under { opacity: 0; }
 .flip > img:first-child { outline: 3px solid var(--accent); outline-offset: -3px; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; background: var(--card); font-size: 15px;

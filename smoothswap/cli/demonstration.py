@@ -33,8 +33,8 @@ def demo(
 ) -> None:
     """Swap rendered people whose true swap is known, measure it, and write a page with the pictures.
 
-    Prints how near the result is to source and target by a judge that did not train the generator, and how near to the
-    true swap, beside copying the target and copying the source. Nobody in it was seen in training.
+    Prints how near the result is to source and target by two judges that did not train the generator, how near to the
+    true swap and how sharp, beside copying the target and copying the source. Nobody in it was seen in training.
     Exit code 1 where the model misses what a swap must reach.
     """
     from smoothswap.cli.demo import run_demo

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from smoothswap.evaluation.criteria import Criterion, Thresholds, number
+from smoothswap.evaluation.criteria import Criterion, number
+from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
 from smoothswap.evaluation.identification import Identification, identify
-from smoothswap.evaluation.measured import Measured
+from smoothswap.evaluation.measured import Likeness, Measured
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
+from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
+from smoothswap.evaluation.sharpness import detail
 from smoothswap.evaluation.similarity import IdentitySimilarity, nearer_to_source, similarity
 from smoothswap.evaluation.smoothness import Walk, alignment, pairs_of_two_people, slerp, uniformity, walk
-from smoothswap.evaluation.swap_report import SwapReport, embed, swap_report
+from smoothswap.evaluation.swap_report import embed, swap_report
+from smoothswap.evaluation.thresholds import AlikeThresholds, Thresholds
 from smoothswap.evaluation.verification import Verification, auc, pair_scores, tar_at_far, verification_auc, verify
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
     "identify", "Identification",
     "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
-    "similarity", "nearer_to_source", "psnr", "embed",
-    "swap_report", "SwapReport", "Measured", "Criterion", "Thresholds", "number", "Protocol", "weights_sha256",
+    "similarity", "nearer_to_source", "psnr", "detail", "embed",
+    "swap_report", "SwapReport", "Measured", "Likeness", "Share",
+    "Criterion", "Thresholds", "AlikeThresholds", "number", "Protocol", "weights_sha256",
     "Scene", "draw_scene",
     "IdentitySimilarity", "PsnrGain", "BackgroundPsnr",
 ]  # fmt: skip

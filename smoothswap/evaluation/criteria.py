@@ -1,28 +1,15 @@
-"""What a swap model must reach to be called one, as named criteria.
-
-A similarity judge alone can be fooled by a tint over the whole picture. So a swap must also come nearer to the true
-swap than its target was, and leave the background alone.
-"""
+"""One thing that a swap model must reach, with what it reached, and both to be read."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from smoothswap.core.config import Options, option
+ROUNDING = 1e-9
+"""By how much a value may miss its limit: the rounding of sums in double precision, no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thresholds(Options):
-    """Limits of the criteria."""
-
-    nearest_rate: float = option(0.95, "share of pairs nearer to the source than to the target", at_least=0, at_most=1)
-    gain_face: float = option(1.0, "gain over copying the target in the face, dB")
-    gain_whole: float = option(0.0, "gain over copying the target in the whole picture, dB, to be exceeded")
-    background: float = option(25.0, "PSNR against the target in the background, dB")
-
-
-@dataclass(frozen=True)
 class Criterion:
     """One thing that must hold.
 
@@ -31,9 +18,9 @@ class Criterion:
         says: what it asks for, in words.
         value: what was measured.
         error: standard error of the value.
-        limit: what it must reach.
-        exceed: whether it must be greater than the limit; otherwise equal is enough.
-        unit: `%` (the value is a share) or `dB`.
+        limit: what it must reach at least.
+        upper: what it may reach at most.
+        unit: `%` (the value is a share), `dB` or `gain dB`.
     """
 
     name: str
@@ -41,13 +28,13 @@ class Criterion:
     value: float
     error: float
     limit: float
-    exceed: bool
+    upper: float = math.inf
     unit: str
 
     @property
     def passed(self) -> bool:
         """Whether it holds; a figure that is not a number never does."""
-        return self.value > self.limit if self.exceed else self.value >= self.limit
+        return self.limit - ROUNDING <= self.value <= self.upper + ROUNDING
 
     @property
     def measured(self) -> str:
@@ -62,8 +49,9 @@ class Criterion:
 
     @property
     def asked(self) -> str:
-        """The limit, to be read."""
-        return f"{'>' if self.exceed else '≥'} {number(self.limit, self.unit).lstrip('+')}"
+        """The limit, or both, to be read."""
+        limit = number(self.limit, self.unit).lstrip("+")
+        return f"≥ {limit}" if math.isinf(self.upper) else f"{limit} to {number(self.upper, self.unit).lstrip('+')}"
 
 
 def number(value: float, unit: str) -> str:

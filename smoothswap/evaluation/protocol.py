@@ -6,7 +6,7 @@ Two figures may be compared only where their protocols agree; `Protocol.differen
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ OUTLINE = "pixels that are head in only one of target and true swap, grown by 1 
 BACKGROUND = "pixels that the head touches neither in the target nor in the true swap"
 PICTURES = "clamped to [-1, 1] as a picture file would; PSNR with peak 2, at most 58.9 dB, averaged over pictures"
 SHARES = "projection of the change made on the true change, summed over the pairs, then divided"
+SHARPNESS = (
+    "energy of x - [1 2 1]^T [1 2 1] / 16 * x over the pixels that are head in the target or in the true swap, "
+    "summed over the pairs, divided by the same of the true swaps"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class Protocol:
         background: which pixels count as background.
         pictures: what is done to pictures before they are compared, and how.
         shares: how the shares of the true change are formed.
+        sharpness: how sharpness is formed.
+        further_judges: digest of the weights of each further judge of identity, by its name.
     """
 
     judge: str
@@ -60,6 +66,8 @@ class Protocol:
     background: str = BACKGROUND
     pictures: str = PICTURES
     shares: str = SHARES
+    sharpness: str = SHARPNESS
+    further_judges: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def judge_is_independent(self) -> bool:
@@ -69,7 +77,7 @@ class Protocol:
     def differences(self, other: Protocol) -> tuple[str, ...]:
         """The fields in which two protocols differ, the models that are judged left aside; empty: comparable."""
         judged = ("generator", "generator_sha256", "embedder", "embedder_sha256")
-        names = [field.name for field in fields(self) if field.name not in judged]
+        names = [entry.name for entry in fields(self) if entry.name not in judged]
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Scene:
         target: the pictures to put them into.
         truth: the true swaps.
         face: pixels that are face in the target or in the true swap.
+        head: pixels that are head in the target or in the true swap.
         outline: pixels that are head in only one of the two, slightly grown.
         background: pixels that the head touches in neither.
     """
@@ -27,6 +28,7 @@ class Scene:
     target: Tensor
     truth: Tensor
     face: Tensor
+    head: Tensor
     outline: Tensor
     background: Tensor
 
@@ -53,6 +55,7 @@ def draw_scene(source: Factors, target: Factors, size: int, supersample: int = 2
         target=before.image,
         truth=after.image,
         face=(fidelity.union(before.face, after.face) > 0.5).float(),
+        head=(fidelity.union(before.head, after.head) > 0.5).float(),
         outline=fidelity.outline(before.head, after.head, margin=max(1, size // 64)),
         background=fidelity.background(before.head, after.head),
     )

@@ -90,7 +90,8 @@ def resampling_matrix(size: int, out_size: int, start: float, end: float) -> tor
     """
     step = (end - start) / out_size
     support = max(step, 1.0)
-    centres = start + (torch.arange(out_size, dtype=torch.float64) + 0.5) * step
-    pixels = torch.arange(size, dtype=torch.float64) + 0.5
-    weights = (1 - (centres[:, None] - pixels[None, :]).abs() / support).clamp(min=0)
-    return (weights / weights.sum(dim=1, keepdim=True)).float()
+    with torch.inference_mode(False):  # a cached inference tensor would break a later backward pass
+        centres = start + (torch.arange(out_size, dtype=torch.float64) + 0.5) * step
+        pixels = torch.arange(size, dtype=torch.float64) + 0.5
+        weights = (1 - (centres[:, None] - pixels[None, :]).abs() / support).clamp(min=0)
+        return (weights / weights.sum(dim=1, keepdim=True)).float()

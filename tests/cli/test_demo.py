@@ -10,10 +10,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 import smoothswap
-from smoothswap.cli import demo
+from smoothswap.cli import demo, demo_models, demo_pairs
+from smoothswap.cli.demo_verdicts import ALIKE
 from smoothswap.core.errors import CheckpointError, InputError, NoFaceError
 from smoothswap.core.interfaces import FaceInput
-from smoothswap.data.faceworld import APPEARANCE_FACTORS
+from smoothswap.data.faceworld import APPEARANCE_FACTORS, Factors
+from smoothswap.embedders import sface
 from smoothswap.evaluation import draw_scene
 
 SIZE, PAIRS = 32, 5
@@ -83,7 +85,10 @@ def test_an_untrained_model_fails_and_the_report_says_so(shown: Path) -> None:
     assert report["protocol"]["split"] == "held-out people and held-out groups"
     assert report["figures"]["copy_target"]["nearest_rate"] == 0.0
     assert report["figures"]["copy_source"]["nearest_rate"] == 1.0
-    assert set(report["kinds"]) == {"held-out people", "held-out groups", demo.ALIKE}
+    assert set(report["protocol"]["further_judges"]) == {"sface"}
+    assert report["figures"]["copy_source"]["nearest_rate_sface"] == 1.0
+    assert report["criteria"]["sharpness"]["upper_limit"] == pytest.approx(1 / report["criteria"]["sharpness"]["limit"])
+    assert set(report["kinds"]) == {"held-out people", "held-out groups", ALIKE}
 
 
 def test_the_page_is_whole_and_needs_nothing_from_elsewhere(shown: Path) -> None:
@@ -91,7 +96,10 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(shown: Path) -> None
     assert len(page.files) > 4 * PAIRS
     assert all((shown / file).is_file() for file in page.files)
     assert f"{PAIRS} pairs of rendered faces" in page.said
-    assert "of 4 criteria hold" in page.said
+    assert "of 11 criteria hold" in page.said
+    assert "nearer to the source, by sface" in page.said
+    assert "as sharp as the true swap" in page.said
+    assert ALIKE in page.said
     assert "True swap" in page.said
 
 
@@ -117,33 +125,82 @@ def test_a_second_run_replaces_the_first(model: Path, tmp_path: Path, capsys: py
     assert "copy the source" in printed
     assert "Not reached: " in printed
     assert "which did not train the generator" in printed
+    assert "Further judge: sface, weights " in printed
+    assert "asked of source and target of one colouring" in printed
+
+
+def _planted(monkeypatch: pytest.MonkeyPatch, *, copies_alike: bool = False) -> None:
+    """Make the demo's model a perfect one on 4 pairs of seed 5, but on pairs of one colouring, where it may copy."""
+    drawn = demo_pairs.draw_pairs(4, 5), demo_pairs.draw_pairs(2, 5, "same")
+    source, target = (Factors.cat(side) for side in zip(*drawn, strict=True))
+    scene = draw_scene(source, target, SIZE)
+    answers = torch.cat([scene.truth[:4], scene.target[4:] if copies_alike else scene.truth[4:]])
+    people = nn.functional.normalize(torch.cat([source.identity, target.identity, source.identity]), dim=1)
+    judge = _Recites(torch.cat([scene.source, scene.target, scene.truth]), people)
+    models = demo_models.Models(
+        generator=_Recites(scene.target, answers),
+        embedder=_Recites(scene.source, torch.eye(6)),
+        judge=judge,
+        where="planted",
+        further_judges={"second": judge},
+    )
+    monkeypatch.setattr(demo, "load_models", lambda model: models)
 
 
 def test_a_perfect_model_passes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, target = demo._draw(4, seed=5)
-    scene = draw_scene(source, target, SIZE)
-    people = torch.cat([source.identity, target.identity, source.identity])
-    judge = _Recites(torch.cat([scene.source, scene.target, scene.truth]), nn.functional.normalize(people, dim=1))
-    models = demo._Models(_Recites(scene.target, scene.truth), _Recites(scene.source, torch.eye(4)), judge, "planted")
-    monkeypatch.setattr(demo, "_load", lambda model: models)
+    _planted(monkeypatch)
     assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) == 0
     assert json.loads((tmp_path / "demo" / "report.json").read_text())["passed"] is True
-    assert "all 4 criteria hold" in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
+    assert "all 11 criteria hold" in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
     assert "Not reached" not in capsys.readouterr().out
 
 
+def test_failing_on_people_of_one_colouring_is_failing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _planted(monkeypatch, copies_alike=True)
+    assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) == 1
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    assert report["passed"] is False
+    assert all(criterion["passed"] for criterion in report["criteria"].values())
+    failed = {kind for kind, part in report["kinds"].items() if not part["passed"]}
+    assert failed == {ALIKE}
+    assert set(report["kinds"][ALIKE]["criteria"]) == {"nearest_rate", "gain_face", "share_outline"}
+    assert "8 of 11 criteria hold" in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
+    assert f"face ({ALIKE}); outline" in capsys.readouterr().out
+
+
+def test_without_the_second_judge_the_demo_says_so_and_goes_on(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere() -> Path:
+        raise InputError("the model file is not installed", hint="pip install it")
+
+    monkeypatch.setattr(sface, "shipped_sface", nowhere)
+    demo.run_demo(tmp_path, pairs=2, model=model, photograph=False)
+    told = "there is no second judge sface and no criterion of it: the model file is not installed; pip install it"
+    assert capsys.readouterr().out.count(told) == 1
+    page = _Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert told in page.said
+    assert "of 10 criteria hold" in page.said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert told in report["warnings"]
+    assert report["protocol"]["further_judges"] == {}
+    assert "nearest_rate_sface" not in report["criteria"]
+
+
 def test_pairs_take_turns_and_do_not_depend_on_their_number() -> None:
-    source, target = demo._draw(8, seed=0)
-    fewer, _ = demo._draw(3, seed=0)
+    source, target = demo_pairs.draw_pairs(8, seed=0)
+    fewer, _ = demo_pairs.draw_pairs(3, seed=0)
     assert torch.equal(fewer.identity, source.identity[:3])
     assert not (source.identity == target.identity).all(dim=1).any()
-    assert demo._kinds(8)["held-out people"] == [0, 2, 4, 6]
+    assert demo_pairs.kinds_of_pairs(8)["held-out people"] == [0, 2, 4, 6]
 
 
 def test_the_further_pairs_share_their_colouring() -> None:
-    source, target = demo._draw(4, 0, "same")
+    source, target = demo_pairs.draw_pairs(4, 0, "same")
     look = slice(-len(APPEARANCE_FACTORS), None)
     assert torch.equal(source.identity[:, look], target.identity[:, look])
     assert not (source.identity == target.identity).all(dim=1).any()

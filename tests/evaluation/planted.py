@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from smoothswap.core.interfaces import FaceInput
-from smoothswap.data.faceworld import Factors, Population, swap_pairs
-from smoothswap.evaluation import Scene, draw_scene
+from smoothswap.data.faceworld import Colouring, Factors, Population, swap_pairs
+from smoothswap.evaluation import Scene, SwapReport, draw_scene, swap_report
 
 SIZE, PAIRS = 32, 6
 
 
-def pairs() -> tuple[Factors, Factors]:
-    return swap_pairs(Population(groups=3, people_per_group=3, split="held_out_people"), PAIRS, seed=1)
+def pairs(colouring: Colouring = "any") -> tuple[Factors, Factors]:
+    return swap_pairs(Population(groups=3, people_per_group=3, split="held_out_people"), PAIRS, 1, colouring)
 
 
-def scene() -> Scene:
-    return draw_scene(*pairs(), size=SIZE, supersample=1)
+def scene(colouring: Colouring = "any") -> Scene:
+    return draw_scene(*pairs(colouring), size=SIZE, supersample=1)
 
 
 def _known(pictures: Tensor, images: Tensor) -> Tensor:
@@ -52,3 +53,26 @@ class Knows(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.people[_known(self.pictures, images)]
+
+
+def knowing_judge(colouring: Colouring = "any") -> Knows:
+    """A judge that is right about every source, target and true swap."""
+    world, (source, target) = scene(colouring), pairs(colouring)
+    people = torch.cat([source.identity, target.identity, source.identity])
+    return Knows(torch.cat([world.source, world.target, world.truth]), people)
+
+
+def confused_judge() -> Knows:
+    """A judge that takes every true swap for the target."""
+    world, (source, target) = scene(), pairs()
+    people = torch.cat([source.identity, target.identity, target.identity])
+    return Knows(torch.cat([world.source, world.target, world.truth]), people)
+
+
+def report(
+    answers: Tensor, world: Scene, judge: nn.Module, colouring: Colouring = "any", **options: object
+) -> SwapReport:
+    """The report on a generator that answers the targets of `world` with `answers` [6, 3, 32, 32]."""
+    embedder = Knows(world.source, torch.eye(PAIRS))
+    generator = Recites(world.target, answers)
+    return swap_report(generator, embedder, judge, *pairs(colouring), supersample=1, **options)  # type: ignore[arg-type]

@@ -2,33 +2,34 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
+from smoothswap.evaluation.criteria import Criterion, number
 
-from smoothswap.core.errors import ConfigError
-from smoothswap.evaluation.criteria import Criterion, Thresholds, number
-
-RATE = Criterion("nearest_rate", "nearer", value=0.95, error=0.01, limit=0.95, exceed=False, unit="%")
+RATE = Criterion(name="nearest_rate", says="nearer", value=0.95, error=0.01, limit=0.95, unit="%")
 
 
-def test_reaching_the_limit_is_enough_unless_it_must_be_exceeded() -> None:
+def test_reaching_the_limit_is_enough() -> None:
     assert RATE.passed
-    assert not dataclasses.replace(RATE, exceed=True).passed
+    assert dataclasses.replace(RATE, limit=0.1 + 0.2, value=0.3).passed  # 0.1 + 0.2 is above 0.3 by rounding
     assert not dataclasses.replace(RATE, value=0.9499).passed
+
+
+def test_too_much_fails_where_there_is_an_upper_limit() -> None:
+    sharpness = dataclasses.replace(RATE, limit=0.8, upper=1.25)
+    assert sharpness.passed
+    assert dataclasses.replace(sharpness, value=1.25).passed
+    assert not dataclasses.replace(sharpness, value=1.26).passed
+    assert not dataclasses.replace(sharpness, value=float("inf")).passed
+    assert sharpness.asked == "80.0 % to 125.0 %"
 
 
 def test_what_is_not_a_number_never_passes() -> None:
     assert not dataclasses.replace(RATE, value=float("nan")).passed
-    assert not dataclasses.replace(RATE, value=float("nan"), exceed=True).passed
+    assert not dataclasses.replace(RATE, limit=float("nan")).passed
 
 
 def test_criteria_read_well() -> None:
     assert (RATE.measured, RATE.asked) == ("95.0 ± 1.0 %", "≥ 95.0 %")
-    gain = Criterion("gain", "better", value=1.25, error=0.1, limit=0.0, exceed=True, unit="gain dB")
-    assert (gain.measured, gain.asked) == ("+1.25 ± 0.10 dB", "> 0.00 dB")
+    gain = Criterion(name="gain", says="better", value=1.25, error=0.1, limit=1.0, unit="gain dB")
+    assert (gain.measured, gain.asked) == ("+1.25 ± 0.10 dB", "≥ 1.00 dB")
     assert number(float("nan"), "dB") == "—"
     assert number(-0.5, "gain dB") == "-0.50 dB"
-
-
-def test_a_rate_is_a_share() -> None:
-    with pytest.raises(ConfigError, match="nearest_rate"):
-        Thresholds(nearest_rate=95.0)

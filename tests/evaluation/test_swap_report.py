@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluation.planted import PAIRS, SIZE, Knows, Recites, pairs, scene
-from torch import Tensor
+from evaluation.planted import PAIRS, SIZE, Knows, Recites, confused_judge, knowing_judge, pairs, report, scene
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import Scene, SwapReport, Thresholds, swap_report
+from smoothswap.evaluation import Scene, Thresholds, swap_report, weights_sha256
 from smoothswap.evaluation.fidelity import CEILING
 
 
@@ -19,16 +18,8 @@ def world() -> Scene:
 
 
 @pytest.fixture(scope="module")
-def judge(world: Scene) -> Knows:
-    source, target = pairs()
-    people = torch.cat([source.identity, target.identity, source.identity])
-    return Knows(torch.cat([world.source, world.target, world.truth]), people)
-
-
-def report(answers: Tensor, world: Scene, judge: Knows, **options: object) -> SwapReport:
-    embedder = Knows(world.source, torch.eye(PAIRS))
-    generator = Recites(world.target, answers)
-    return swap_report(generator, embedder, judge, *pairs(), supersample=1, **options)  # type: ignore[arg-type]
+def judge() -> Knows:
+    return knowing_judge()
 
 
 def test_the_true_swap_gets_everything(world: Scene, judge: Knows) -> None:
@@ -43,6 +34,7 @@ def test_the_true_swap_gets_everything(world: Scene, judge: Knows) -> None:
     assert figures["psnr_background"] > 50
     assert (told.gain_face > 20).all()
     assert (told.gain_whole > 20).all()
+    assert figures["sharpness"] == 1.0
     assert told.passed()
     assert told.warnings == ()
 
@@ -56,8 +48,6 @@ def test_copying_the_target_swaps_nobody(world: Scene, judge: Knows) -> None:
     assert told.gain_face.tolist() == [0.0] * PAIRS
     assert figures["share_face"] == figures["share_outline"] == 0.0
     assert figures["psnr_background"] == pytest.approx(CEILING)
-    passed = {criterion.name: criterion.passed for criterion in told.criteria()}
-    assert passed == {"nearest_rate": False, "gain_face": False, "gain_whole": False, "background": True}
     assert not told.passed()
 
 
@@ -71,8 +61,8 @@ def test_copying_the_source_is_the_right_person_in_the_wrong_picture(world: Scen
 
 def test_half_the_change_is_half_the_share(world: Scene, judge: Knows) -> None:
     told = report((world.target + world.truth) / 2, world, judge)
-    assert told.swap.share_face == pytest.approx(0.5, abs=1e-5)
-    assert told.swap.share_outline == pytest.approx(0.5, abs=1e-5)
+    assert told.swap.share_face.value == pytest.approx(0.5, abs=1e-5)
+    assert told.swap.share_outline.value == pytest.approx(0.5, abs=1e-5)
     assert told.gain_whole.tolist() == pytest.approx([6.0206] * PAIRS, abs=1e-3)
 
 
@@ -105,6 +95,7 @@ def test_rows_are_readable(world: Scene, judge: Knows) -> None:
     assert rows["PSNR to the true swap, face"][0] == "exact"
     assert rows["PSNR to the true swap, face"][1].endswith(" dB")
     assert rows["share of the true change, face"][1] == "0.0 %"
+    assert (rows["sharpness, head"][0], rows["sharpness, head"][3]) == ("100.0 %", "100.0 %")
 
 
 def test_batches_change_nothing(world: Scene, judge: Knows) -> None:
@@ -120,7 +111,8 @@ def test_a_part_of_the_report_is_the_report_on_a_part(world: Scene, judge: Knows
     part = told.select([0, 2])
     assert len(part) == 2
     assert part.gain_face.tolist() == told.gain_face[[0, 2]].tolist()
-    assert part.swap.share_face != told.swap.share_face
+    assert part.swap.share_face.value != told.swap.share_face.value
+    assert part.swap.sharpness.part.tolist() == told.swap.sharpness.part[[0, 2]].tolist()
 
 
 def test_a_judge_that_trained_the_generator_is_called_out(world: Scene, judge: Knows) -> None:
@@ -153,16 +145,46 @@ def test_the_protocol_is_stored_with_the_figures(world: Scene, judge: Knows, tmp
     assert (stored["protocol"]["pairs"], stored["protocol"]["size"]) == (PAIRS, SIZE)
     assert (stored["protocol"]["split"], stored["protocol"]["seed"]) == ("held-out people", 1)
     assert stored["passed"] is False
-    assert stored["criteria"]["gain_face"] == {"value": 0.0, "standard_error": 0.0, "limit": 1.0, "passed": False}
+    limit = Thresholds().gain_face
+    expected = {"value": 0.0, "standard_error": 0.0, "limit": limit, "upper_limit": None, "passed": False}
+    assert stored["criteria"]["gain_face"] == expected
     assert len(stored["pairs"]) == PAIRS
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
-def test_thresholds_can_be_set(world: Scene, judge: Knows) -> None:
-    told = report(world.target, world, judge)
-    assert told.passed(Thresholds(nearest_rate=0.0, gain_face=0.0, gain_whole=-0.1, background=20.0))
-    # Better than copying means better: a gain of exactly 0 is none.
-    assert not told.passed(Thresholds(nearest_rate=0.0, gain_face=0.0, gain_whole=0.0, background=20.0))
+def test_a_further_judge_is_told_apart_from_the_judge(world: Scene, judge: Knows) -> None:
+    told = report(world.truth, world, judge, further_judges={"other": confused_judge()})
+    figures = told.swap.figures()
+    assert (figures["nearest_rate"], figures["nearest_rate_other"]) == (1.0, 0.0)
+    assert (figures["to_source"], figures["to_target_other"]) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert told.copy_source.figures()["nearest_rate_other"] == 1.0
+    row = next(row for row in told.rows() if row.figure == "nearer to the source, by other")
+    assert row.cells == ("0.0 %", "0.0 %", "100.0 %", "0.0 %")
+    assert told.warnings[0].startswith("the judge other finds only 0.0 % of the true swaps")
+    assert told.select([1]).swap.further["other"].nearer.tolist() == [0.0]
+
+
+def test_further_judges_are_part_of_the_protocol(world: Scene, judge: Knows, tmp_path: Path) -> None:
+    other = confused_judge()
+    told = report(world.target, world, judge, further_judges={"other": other}, batch_size=4)
+    stored = json.loads(told.save(tmp_path / "report.json").read_text())
+    assert stored["protocol"]["further_judges"] == {"other": weights_sha256(other)}
+    assert stored["criteria"]["nearest_rate_other"]["passed"] is False
+    assert stored["figures"]["true_swap"]["nearest_rate_other"] == 0.0
+    assert stored["pairs"][0]["to_target_other"] == 1.0
+    assert "further_judges" in told.protocol.differences(report(world.target, world, judge).protocol)
+
+
+def test_the_same_judge_twice_is_no_second_opinion(world: Scene, judge: Knows) -> None:
+    told = report(world.truth, world, judge, further_judges={"again": judge})
+    assert "no second opinion" in told.warnings[0]
+
+
+def test_a_further_judge_that_trained_the_generator_is_called_out(world: Scene, judge: Knows) -> None:
+    generator, embedder = Recites(world.target, world.truth), confused_judge()
+    told = swap_report(generator, embedder, judge, *pairs(), supersample=1, further_judges={"other": embedder})
+    assert "the judge (other, " in told.warnings[0]
+    assert "the embedder that trained the generator" in told.warnings[0]
 
 
 def test_pairs_must_go_together(world: Scene, judge: Knows) -> None:

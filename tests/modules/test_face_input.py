@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.interfaces import FaceInput
-from smoothswap.modules.face_input import ffhq_side, to_face_input
+from smoothswap.modules.face_input import ffhq_side, resampling_matrix, to_face_input
 
 
 def test_same_input_passes_unchanged():
@@ -44,6 +44,16 @@ def test_small_crops_grow_to_the_arcface_size_and_gradients_pass():
     y.sum().backward()
     assert x.grad[0, 0, 32, 32] > 0
     assert x.grad[0, 0, 2, 2] == 0
+
+
+def test_gradients_pass_where_the_same_crop_was_first_taken_in_inference():
+    resampling_matrix.cache_clear()
+    expects = FaceInput("ffhq", 7)
+    with torch.inference_mode():
+        to_face_input(torch.zeros(1, 3, 5, 5), expects)
+    images = torch.zeros(1, 3, 5, 5, requires_grad=True)
+    to_face_input(images, expects).sum().backward()
+    assert images.grad.sum().item() == pytest.approx(3 * 7 * 7, abs=1e-3)
 
 
 def test_autocast_keeps_grey_levels():

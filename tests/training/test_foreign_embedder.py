@@ -62,6 +62,6 @@ def test_it_judges_a_swap_report() -> None:
     assert report.protocol.judge == "sface"
     assert report.protocol.size == SIZE
     assert report.protocol.judge_is_independent
-    torch.testing.assert_close(report.copy_target.to_target, torch.ones(PAIRS).double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(report.swap.to_source, report.true_swap.to_source, atol=1e-6, rtol=0)
-    assert not report.copy_target.to_source.isclose(report.copy_target.to_target, atol=0.02).any()
+    torch.testing.assert_close(report.copy_target.likeness.to_target, torch.ones(PAIRS).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(report.swap.likeness.to_source, report.true_swap.likeness.to_source, atol=1e-6, rtol=0)
+    assert not report.copy_target.likeness.to_source.isclose(report.copy_target.likeness.to_target, atol=0.02).any()

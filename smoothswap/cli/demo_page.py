@@ -9,6 +9,7 @@ from html import escape
 from smoothswap.cli.demo_figures import kind_heads, kind_rows
 from smoothswap.cli.demo_style import STYLE
 from smoothswap.evaluation import Criterion, SwapReport, number
+from smoothswap.modules.cosines import TIE
 
 COLUMNS = ("source", "target", "swap", "truth")
 _HEADINGS = (
@@ -142,7 +143,7 @@ def _rows(shown: Sequence[Shown]) -> str:
 
 def _row(pair: Shown) -> str:
     source, target, swap, truth = (escape(name, quote=True) for name in pair.files)
-    nearer = pair.to_source > pair.to_target
+    nearer = pair.to_source > pair.to_target + TIE
     kinds = f"pair {pair.number}: {', '.join(pair.kinds)}"
     return (
         f"{_figure(source, f'source of pair {pair.number}', kinds)}"

@@ -6,6 +6,7 @@ from smoothswap.evaluation.criteria import Criterion, Thresholds, number
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
 from smoothswap.evaluation.identification import Identification, identify
 from smoothswap.evaluation.measured import Measured
+from smoothswap.evaluation.neighbours import nearest
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.similarity import IdentitySimilarity, nearer_to_source, similarity
@@ -15,7 +16,7 @@ from smoothswap.evaluation.verification import Verification, auc, pair_scores, t
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
-    "identify", "Identification",
+    "identify", "Identification", "nearest",
     "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
     "similarity", "nearer_to_source", "psnr", "embed",
     "swap_report", "SwapReport", "Measured", "Criterion", "Thresholds", "number", "Protocol", "weights_sha256",

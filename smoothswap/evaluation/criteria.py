@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from smoothswap.core.config import Options, option
+from smoothswap.modules.cosines import TIE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class Criterion:
 
     @property
     def passed(self) -> bool:
-        """Whether it holds; a figure that is not a number never does."""
-        return self.value > self.limit if self.exceed else self.value >= self.limit
+        """Whether it holds; values within `TIE` of the limit are equal to it, and NaN never holds."""
+        return self.value > self.limit + TIE if self.exceed else self.value >= self.limit - TIE
 
     @property
     def measured(self) -> str:

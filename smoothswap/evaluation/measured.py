@@ -11,6 +11,7 @@ from torch import Tensor
 from smoothswap.evaluation import fidelity
 from smoothswap.evaluation.scene import Scene
 from smoothswap.evaluation.similarity import similarity
+from smoothswap.modules.cosines import TIE
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Measured:
 
     @property
     def nearer(self) -> Tensor:
-        """Which pictures the judge finds strictly nearer to the source than to the target, 0 or 1 [N]."""
-        return (self.to_source > self.to_target).double()
+        """Which pictures the judge finds nearer to the source than to the target, by more than `TIE`: 0 or 1 [N]."""
+        return (self.to_source > self.to_target + TIE).double()
 
     @property
     def share_face(self) -> float:

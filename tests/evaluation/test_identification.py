@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import verification
+from smoothswap.evaluation import neighbours
 from smoothswap.evaluation.identification import identify
 
 
@@ -53,7 +53,7 @@ def test_the_order_of_the_pictures_and_the_blocks_change_nothing(monkeypatch: py
     assert 0 < whole.vote < 1
     moved = identify(z[order], labels[order])
     assert (moved.rank1, moved.vote) == pytest.approx(figures)
-    monkeypatch.setattr(verification, "_BLOCK", 100)
+    monkeypatch.setattr(neighbours, "_BLOCK", 100)
     parts = identify(z, labels)
     assert (parts.rank1, parts.vote) == pytest.approx(figures)
 

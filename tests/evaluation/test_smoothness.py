@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from evaluation.test_identification import on_circle
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import verification
+from smoothswap.evaluation import neighbours
 from smoothswap.evaluation.smoothness import STEPS, alignment, pairs_of_two_people, slerp, uniformity, walk
 
 
@@ -30,7 +30,7 @@ def test_uniformity_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert uniformity(z, t=0.5) == pytest.approx(math.log((2 * math.exp(-1) + math.exp(-2)) / 3))
     cloud = torch.randn(50, 3)
     whole = uniformity(cloud)
-    monkeypatch.setattr(verification, "_BLOCK", 7)
+    monkeypatch.setattr(neighbours, "_BLOCK", 7)
     assert uniformity(cloud) == pytest.approx(whole, abs=1e-12)
     # Wang and Isola's own form.
     assert whole == pytest.approx(
@@ -93,7 +93,7 @@ def test_oracles_of_d_smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert points.counts.tolist() == [2]
     assert points.distances.max() == pytest.approx(chord(45))
     assert math.isnan(walk(axes[:1], axes[:1], axes).d_smooth)
-    monkeypatch.setattr(verification, "_BLOCK", 1)
+    monkeypatch.setattr(neighbours, "_BLOCK", 1)
     assert walk(*ends, full[::300]).d_smooth == sparse.d_smooth
 
 

@@ -195,6 +195,11 @@ def of_each(labels: Tensor) -> tuple[Tensor, ...]:
 
 def _doubled_wins(ordered: Tensor, different: Tensor, tie: float) -> int:
     """Over all pairs of a same-person score [n], ascending, and one of `different` [m]: 2 for a win, 1 for a tie."""
+    if different.numel() > ordered.numel():  # sorting them as well is quicker than looking each of them up
+        different = different.sort().values
+        beaten = torch.searchsorted(different, ordered - tie, right=False).sum()
+        equalled = torch.searchsorted(different, ordered + tie, right=True).sum()
+        return int(beaten) + int(equalled)
     below = torch.searchsorted(ordered, different - tie, right=False).sum()
     not_above = torch.searchsorted(ordered, different + tie, right=True).sum()
     return 2 * ordered.numel() * different.numel() - int(below) - int(not_above)

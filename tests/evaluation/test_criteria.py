@@ -16,6 +16,12 @@ def test_reaching_the_limit_is_enough_unless_it_must_be_exceeded() -> None:
     assert not dataclasses.replace(RATE, value=0.9499).passed
 
 
+def test_rounding_neither_reaches_nor_exceeds_a_limit() -> None:
+    assert dataclasses.replace(RATE, value=0.95 - 1e-15).passed
+    assert not dataclasses.replace(RATE, value=0.95 + 1e-15, exceed=True).passed
+    assert dataclasses.replace(RATE, value=0.95 + 1e-5, exceed=True).passed
+
+
 def test_what_is_not_a_number_never_passes() -> None:
     assert not dataclasses.replace(RATE, value=float("nan")).passed
     assert not dataclasses.replace(RATE, value=float("nan"), exceed=True).passed

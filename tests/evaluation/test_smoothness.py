@@ -97,6 +97,29 @@ def test_oracles_of_d_smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert walk(*ends, full[::300]).d_smooth == sparse.d_smooth
 
 
+@pytest.mark.parametrize("dimensions", [3, 7, 512])
+def test_of_equal_gallery_pictures_the_first_is_nearest(dimensions: int) -> None:
+    for vector in (torch.randn(1, dimensions), torch.ones(1, dimensions)):
+        constant = vector.expand(157, -1)
+        found = walk(constant[:20], constant[:20], constant)
+        assert (found.interpolation_count, found.nearest.unique().tolist()) == (1.0, [0])
+        # The same direction at other lengths, as rounding in float32 leaves it.
+        lengths = torch.linspace(0.1, 9, 157)[:, None]
+        assert walk(constant[:20] * 3, constant[:20], constant * lengths).interpolation_count == 1.0
+    people = torch.randn(12, dimensions)
+    once = walk(people[:4], people[4:8], people)
+    for order in (torch.arange(12), torch.arange(11, -1, -1)):
+        twice = walk(people[:4], people[4:8], torch.cat([people, 3 * people[order], 0.1 * people[order]]))
+        assert torch.equal(twice.nearest, once.nearest)
+
+
+def test_half_way_between_two_pictures_the_first_is_nearest() -> None:
+    for degrees in (60, 77, 90, 131):
+        ends = on_circle(0), on_circle(degrees)
+        assert walk(*ends, torch.cat(ends)).nearest.tolist() == [[0] * 5 + [1] * 4]
+        assert walk(*ends, torch.cat(ends[::-1])).nearest.tolist() == [[1] * 4 + [0] * 5]
+
+
 def test_pairs_are_of_two_people_and_the_same_each_time() -> None:
     labels = torch.tensor([0, 0, 0, 0, 0, 0, 0, 1])
     first, second = pairs_of_two_people(labels, 50)

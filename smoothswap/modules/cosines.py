@@ -19,7 +19,7 @@ from torch import Tensor
 TIE = 2.0**-22
 """Cosines whose difference is no larger are equal: 2.4e-7.
 
-It is larger than every error in a difference of two cosines:
+It is a multiple of the errors in a difference of two cosines:
 
 - Identity vectors come from networks in float32. Rounding moves each component by a share of at most 2⁻²⁴, and so a
   cosine by at most 2⁻²⁴ (Cauchy-Schwarz), whatever D is; the difference for two roundings of one direction is at most
@@ -27,8 +27,9 @@ It is larger than every error in a difference of two cosines:
 - Rounding components to 2⁻²⁶ moves a cosine by about 6e-9 (root mean square, for every D), a fortieth of `TIE`.
 - A plain product in float64 errs by at most D · 2⁻⁵³: 6e-14 at D = 512.
 
-It is far below differences that matter: cosines of two photographs of one person differ from each other by about 1e-2,
-and between one and another training step by more than 1e-4. Near a cosine of 1 it is a distance of 7e-4.
+It is far below differences that matter. To the shipped judge, among 150 FaceWorld pictures of held-out people, the
+nearest and the second nearest differ by 1.6e-2 in the median and by 7.7e-6 at least (64 px, 27 November 2026). Beside
+a cosine of 1 it is coarsest as a distance: vectors closer than 7e-4 to a query are all equally near.
 
 Figures of order 1 that follow from cosines, and decibels, are compared with the same tolerance.
 """

@@ -77,7 +77,7 @@ def run_demo(
     parts = {kind: report.select(numbers) for kind, numbers in kinds.items() if numbers}
     parts[ALIKE], _ = _measure(models, *draw_pairs((pairs + 1) // 2, seed, "same"), seed, terminal)
 
-    worst = sorted(range(pairs), key=lambda n: float(report.gain_face[n]))[: min(WORST, pairs // 4)]
+    worst = sorted(range(pairs), key=lambda n: round(float(report.gain_face[n]), 6))[: min(WORST, pairs // 4)]
     shown = {n: _write_pair(out, n, kinds, pictures[n], report) for n in (*range(min(FIRST, pairs)), *worst)}
     photo = _swap_photograph(out, source.select([0]), model, photograph)
 

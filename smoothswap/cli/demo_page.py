@@ -9,6 +9,7 @@ from html import escape
 from smoothswap.cli.demo_style import STYLE
 from smoothswap.cli.demo_verdicts import ALIKE, ALL, kind_heads, kind_rows, verdicts
 from smoothswap.evaluation import Criterion, SwapReport, number
+from smoothswap.modules.cosines import TIE
 
 COLUMNS = ("source", "target", "swap", "truth")
 _HEADINGS = (
@@ -149,7 +150,7 @@ def _rows(shown: Sequence[Shown]) -> str:
 
 def _row(pair: Shown) -> str:
     source, target, swap, truth = (escape(name, quote=True) for name in pair.files)
-    nearer = pair.to_source > pair.to_target
+    nearer = pair.to_source > pair.to_target + TIE
     kinds = f"pair {pair.number}: {', '.join(pair.kinds)}"
     return (
         f"{_figure(source, f'source of pair {pair.number}', kinds)}"

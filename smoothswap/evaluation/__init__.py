@@ -6,7 +6,12 @@ from smoothswap.evaluation.criteria import Criterion, number
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
 from smoothswap.evaluation.identification import Identification, identify
+<<<<<<< HEAD
 from smoothswap.evaluation.measured import Likeness, Measured
+=======
+from smoothswap.evaluation.measured import Measured
+from smoothswap.evaluation.neighbours import nearest
+>>>>>>> ties
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
 from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
@@ -19,7 +24,7 @@ from smoothswap.evaluation.verification import Verification, auc, pair_scores, t
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
-    "identify", "Identification",
+    "identify", "Identification", "nearest",
     "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
     "similarity", "nearer_to_source", "psnr", "detail", "embed",
     "swap_report", "SwapReport", "Measured", "Likeness", "Share",

@@ -1,18 +1,22 @@
 """Identification: is the picture nearest to another one of the same person?
 
 Every picture is asked for once and left out of the gallery, which is all the others. N pictures, D identity dimensions.
-Ties count by chance, so no figure depends on the order of the pictures: a constant embedder gets what guessing gets.
+Ties are shared, so no figure depends on the order of the pictures: a constant embedder gets what guessing gets. Cosines
+are exact and equal within `TIE`, so no figure depends on the processor either.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation.verification import blocks, comparable, unit_vectors
+from smoothswap.evaluation.neighbours import blocks
+from smoothswap.evaluation.verification import unit_vectors
+from smoothswap.modules.cosines import TIE, exact_factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +39,7 @@ class Identification:
 def identify(z: Tensor, labels: Tensor, k: int = 5) -> Identification:
     """Look each picture up among all others, by cosine.
 
-    The k nearest have a vote each; where more pictures are exactly as near as the k-th, they share the votes that are
+    The k nearest have a vote each; where more pictures are as near as the k-th, they share the votes that are
     left. Of people with equally many votes the one whose votes are nearer (larger sum of cosines) is elected. Whatever
     is equal still is shared: a picture with one right and one wrong neighbour at the same distance counts one half.
     Memory grows with N, not N².
@@ -49,7 +53,7 @@ def identify(z: Tensor, labels: Tensor, k: int = 5) -> Identification:
         ArgumentError: shapes that do not go together, vectors that are not finite, k below 1, or no person with two
             pictures.
     """
-    z = unit_vectors(z, labels)
+    z = exact_factors(unit_vectors(z, labels))
     if k < 1:
         raise ArgumentError(f"k must be at least 1, got {k}")
     if not bool(z.isfinite().all()):
@@ -62,38 +66,50 @@ def identify(z: Tensor, labels: Tensor, k: int = 5) -> Identification:
             f"{len(z)} pictures of {len(counts)} people",
             hint="take at least two pictures of each person",
         )
-    first = elected = 0.0
+    first, elected = [], []
     for rows in blocks(len(queries), len(z)):
         asked = queries[rows]
-        cosines = comparable(z[asked] @ z.T)
+        cosines = z[asked] @ z.T
         cosines[torch.arange(len(asked), device=z.device), asked] = -torch.inf
         own = person[asked]
-        first += _share_of(own, person, cosines == cosines.amax(1, keepdim=True))
-        elected += _elected(own, person, cosines, _votes(cosines, min(k, len(z) - 1)), len(counts))
-    return Identification(rank1=first / len(queries), vote=elected / len(queries), k=k, queries=len(queries))
+        first += _share_of(own, person, cosines >= cosines.amax(1, keepdim=True) - TIE)
+        elected += _elected(own, person, cosines, min(k, len(z) - 1), len(counts))
+    # fsum is exact, whatever the order of the shares.
+    rank1, vote = math.fsum(first) / len(queries), math.fsum(elected) / len(queries)
+    return Identification(rank1=rank1, vote=vote, k=k, queries=len(queries))
 
 
-def _share_of(own: Tensor, person: Tensor, among: Tensor) -> float:
-    """Sum over queries of the right person's share of the marked pictures. own [Q], person [N], among [Q, N]."""
+def _share_of(own: Tensor, person: Tensor, among: Tensor) -> list[float]:
+    """The right person's share of the marked pictures, for each query. own [Q], person [N], among [Q, N] → Q shares."""
     right = among & (person[None, :] == own[:, None])
-    return float((right.sum(1).double() / among.sum(1)).sum())
+    return (right.sum(1).double() / among.sum(1)).tolist()
 
 
-def _votes(cosines: Tensor, k: int) -> Tensor:
-    """Votes of each picture for each query: one above the k-th cosine, a share at it. [Q, N] → float64 [Q, N]."""
+def _votes(cosines: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Votes of each picture for each query: one above the k-th cosine, a share at it.
+
+    Args:
+        cosines: [Q, N].
+        k: votes of a query.
+
+    Returns:
+        Votes as whole numbers of parts, so that their sums are exact, float64 [Q, N]; parts of a vote [Q, 1].
+    """
     bar = cosines.topk(k, dim=1).values[:, -1:]
-    nearer, level = cosines > bar, cosines == bar
-    share = (k - nearer.sum(1, keepdim=True)).double() / level.sum(1, keepdim=True)
-    return nearer.double() + share * level
+    nearer, level = cosines > bar + TIE, (cosines - bar).abs() <= TIE
+    parts = level.sum(1, keepdim=True)
+    left = k - nearer.sum(1, keepdim=True)
+    return (nearer * parts + level * left).double(), parts
 
 
-def _elected(own: Tensor, person: Tensor, cosines: Tensor, votes: Tensor, people: int) -> float:
-    """Sum over queries of the right person's share of the election. own [Q], person [N], cosines and votes [Q, N]."""
+def _elected(own: Tensor, person: Tensor, cosines: Tensor, k: int, people: int) -> list[float]:
+    """The right person's share of the election, for each query. own [Q], person [N], cosines [Q, N] → Q shares."""
+    votes, parts = _votes(cosines, k)
     empty = votes.new_zeros(len(own), people)
-    # Rounded, since sums of equal shares depend on their order in the last bit.
-    heard = empty.index_add(1, person, votes).float()
-    nearness = empty.index_add(1, person, votes * cosines.double().nan_to_num(neginf=0.0)).float()
+    heard = empty.index_add(1, person, votes)
+    nearness = empty.index_add(1, person, votes * cosines.nan_to_num(neginf=0.0))
     nearness = nearness.masked_fill(heard < heard.amax(1, keepdim=True), -torch.inf)
-    winners = nearness == nearness.amax(1, keepdim=True)
+    # Each of k votes may be off by TIE.
+    winners = nearness >= nearness.amax(1, keepdim=True) - TIE * k * parts
     right = winners.gather(1, own[:, None])[:, 0]
-    return float((right.double() / winners.sum(1)).sum())
+    return (right.double() / winners.sum(1)).tolist()

@@ -13,6 +13,7 @@ from smoothswap.evaluation.per_image import PerImage
 from smoothswap.evaluation.scene import Scene
 from smoothswap.evaluation.sharpness import detail
 from smoothswap.evaluation.similarity import similarity
+from smoothswap.modules.cosines import TIE
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Likeness(PerImage):
 
     @property
     def nearer(self) -> Tensor:
-        """Which pictures the judge finds strictly nearer to the source than to the target, 0 or 1 [N]."""
-        return (self.to_source > self.to_target).double()
+        """Which pictures the judge finds nearer to the source than to the target, by more than `TIE`: 0 or 1 [N]."""
+        return (self.to_source > self.to_target + TIE).double()
 
     def figures(self) -> dict[str, float]:
         """Means over the pictures, by name."""

@@ -9,28 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError
+from smoothswap.modules.cosines import TIE, sum_in_order, unit_vectors
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
     """Cosine of two identity vectors each [B, D], of any length above 0 → [B], from -1 to 1.
+
+    The same bits on every processor.
 
     Raises:
         ArgumentError: the shapes differ or are not [B, D].
     """
     if a.ndim != 2 or a.shape != b.shape:
         raise ArgumentError(f"identity vectors must be two tensors [B, D], got {list(a.shape)} and {list(b.shape)}")
-    return F.cosine_similarity(a.double(), b.double(), dim=1)
+    return sum_in_order(unit_vectors(a) * unit_vectors(b))
 
 
 def nearer_to_source(swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Whether each swapped face is nearer to its source than to its target.
 
-    Strictly nearer: a face that is as near to the one as to the other has not been swapped.
+    Strictly nearer, by more than `TIE`: a face that is as near to the one as to the other has not been swapped.
 
     Args:
         swapped: identity vectors of the swapped faces [B, D].
@@ -43,7 +45,7 @@ def nearer_to_source(swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
     Raises:
         ArgumentError: the shapes differ or are not [B, D].
     """
-    return similarity(swapped, source) > similarity(swapped, target)
+    return similarity(swapped, source) > similarity(swapped, target) + TIE
 
 
 class IdentitySimilarity:

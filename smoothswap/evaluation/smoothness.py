@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation.verification import blocks, of_each, unit_vectors
+from smoothswap.evaluation.neighbours import blocks, nearest
+from smoothswap.evaluation.verification import of_each, unit_vectors
+from smoothswap.modules import cosines
 
 STEPS = tuple(step / 10 for step in range(1, 10))
 """r = 0.1 … 0.9, where the paper looks on the way from one person (0) to another (1)."""
@@ -77,8 +79,8 @@ def uniformity(z: Tensor, t: float = 2.0) -> float:
     places = torch.arange(len(z), device=z.device)
     for rows in blocks(len(z), len(z)):
         later = places[rows, None] < places[None, rows.start :]
-        cosines = (z[rows] @ z[rows.start :].T)[later]
-        parts.append(torch.logsumexp(-2 * t * (1 - cosines).clamp(min=0), dim=0))
+        alike = (z[rows] @ z[rows.start :].T)[later]
+        parts.append(torch.logsumexp(-2 * t * (1 - alike).clamp(min=0), dim=0))
     return float(torch.logsumexp(torch.stack(parts), dim=0)) - math.log(math.comb(len(z), 2))
 
 
@@ -127,6 +129,8 @@ class Walk:
 def walk(z_a: Tensor, z_b: Tensor, gallery: Tensor, steps: tuple[float, ...] = STEPS) -> Walk:
     """Go from one identity to another on the sphere, and find the nearest gallery picture at each step.
 
+    Of gallery pictures that are as near (see `nearest`) the first is taken.
+
     Args:
         z_a: identity vectors of pictures of the test set [M, D].
         z_b: those of the other ends [M, D].
@@ -144,19 +148,16 @@ def walk(z_a: Tensor, z_b: Tensor, gallery: Tensor, steps: tuple[float, ...] = S
         )
     if not (len(z_a) and len(gallery) and steps):
         raise ArgumentError(f"a walk needs pairs, steps and a gallery, got {len(z_a)}, {len(steps)}, {len(gallery)}")
-    known = torch.nn.functional.normalize(gallery.double(), dim=1)
+    known = cosines.unit_vectors(gallery)
     ways = slerp(z_a, z_b, steps)
     if not (bool(known.isfinite().all()) and bool(ways.isfinite().all())):
         raise ArgumentError("an identity vector is not finite")
     points = ways.flatten(0, 1)
-    found = [(points[rows] @ known.T).max(dim=1) for rows in blocks(len(points), len(known))]
-    cosines = torch.cat([best.values for best in found])
-    nearest = torch.cat([best.indices for best in found])
-    ends = [torch.nn.functional.normalize(z.double(), dim=1) for z in (z_a, z_b)]
-    lengths = (ends[0] - ends[1]).norm(dim=1)
+    found = nearest(points, known)
+    lengths = (cosines.unit_vectors(z_a) - cosines.unit_vectors(z_b)).norm(dim=1)
     # From the vectors and not the cosines, which lose half of the digits of a small distance.
-    close = (points - known[nearest]).norm(dim=1) if len(cosines) else cosines
-    return Walk(lengths, close.view(ways.shape[:2]), nearest.view(ways.shape[:2]))
+    distances = (points - known[found]).norm(dim=1)
+    return Walk(lengths, distances.view(ways.shape[:2]), found.view(ways.shape[:2]))
 
 
 def slerp(z_a: Tensor, z_b: Tensor, steps: tuple[float, ...] = STEPS) -> Tensor:
@@ -165,8 +166,8 @@ def slerp(z_a: Tensor, z_b: Tensor, steps: tuple[float, ...] = STEPS) -> Tensor:
     Opposite vectors span no plane; the way between them then bends towards the axis that is farthest from both.
     Computed in double precision.
     """
-    a, b = (torch.nn.functional.normalize(z.double(), dim=1) for z in (z_a, z_b))
-    cosine = (a * b).sum(1, keepdim=True)
+    a, b = cosines.unit_vectors(z_a), cosines.unit_vectors(z_b)
+    cosine = cosines.sum_in_order(a * b)[:, None]
     across = b - cosine * a
     sine = across.norm(dim=1, keepdim=True)
     axis = torch.nn.functional.one_hot(a.abs().argmin(1), a.shape[1]).to(a)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
-
-_BLOCK = 2**22
-"""Scores that are held at a time, 32 MB in double precision."""
+from smoothswap.evaluation.neighbours import blocks
+from smoothswap.modules import cosines
+from smoothswap.modules.cosines import TIE, exact_factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Verification:
     different: int
 
 
-def auc(same: Tensor, different: Tensor) -> float:
+def auc(same: Tensor, different: Tensor, *, tie: float = 0.0) -> float:
     """Area under the ROC curve: the chance that a same-person pair scores above a pair of two people.
 
     Computed from ranks (Mann–Whitney U); equal scores count one half, so constant scores give exactly 0.5.
@@ -47,6 +47,8 @@ def auc(same: Tensor, different: Tensor) -> float:
     Args:
         same: scores of same-person pairs [n], larger means more alike.
         different: scores of pairs of two people [m].
+        tie: scores whose difference is no larger are equal. Sums of products need more than 0 (`TIE` for cosines), or
+            equal pairs win and lose by the order of their terms; the scores of `pair_scores` are exact.
 
     Returns:
         0 to 1; 0.5 is chance.
@@ -55,17 +57,11 @@ def auc(same: Tensor, different: Tensor) -> float:
         ArgumentError: one of the two is empty, or a score is not a number.
     """
     _check_scores(same, different)
-    scores = torch.cat([same, different]).double()
-    _, place, times = torch.unique(scores, return_inverse=True, return_counts=True)
-    # Ranks count from 1; tied scores share the mean of the ranks they occupy.
-    last = times.cumsum(0).double()
-    ranks = (last - (times.double() - 1) / 2)[place]
-    n, m = same.numel(), different.numel()
-    u = ranks[:n].sum() - n * (n + 1) / 2
-    return float(u / (n * m))
+    ordered = same.double().sort().values
+    return _doubled_wins(ordered, different.double(), tie) / (2 * same.numel() * different.numel())
 
 
-def tar_at_far(same: Tensor, different: Tensor, far: float) -> float:
+def tar_at_far(same: Tensor, different: Tensor, far: float, *, tie: float = 0.0) -> float:
     """True accept rate at a false accept rate: the share of same-person pairs above the strictest fitting threshold.
 
     The threshold is the lowest that accepts no more than `far` of the pairs of two people. With `far · m < 1` that
@@ -75,6 +71,7 @@ def tar_at_far(same: Tensor, different: Tensor, far: float) -> float:
         same: scores of same-person pairs [n].
         different: scores of pairs of two people [m].
         far: allowed false accept rate, 0 to 1.
+        tie: as for `auc`; a pair is accepted when its score lies above the threshold by more than that.
 
     Returns:
         0 to 1.
@@ -87,12 +84,14 @@ def tar_at_far(same: Tensor, different: Tensor, far: float) -> float:
     if allowed >= different.numel():
         return 1.0
     # Accepting only what lies strictly above the first score too many keeps ties on the safe side.
-    bar = different.sort(descending=True).values[allowed]
-    return float((same > bar).double().mean())
+    bar = different.double().sort(descending=True).values[allowed]
+    return float((same.double() > bar + tie).double().mean())
 
 
 def pair_scores(z: Tensor, labels: Tensor, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Cosines of all pairs of pictures, split by whether they show one person. Memory grows with N².
+
+    They have the same bits on every processor; those of equal vectors are equal.
 
     Args:
         z: identity vectors [N, D], of any length above 0.
@@ -106,14 +105,14 @@ def pair_scores(z: Tensor, labels: Tensor, groups: Tensor | None = None) -> tupl
     Raises:
         ArgumentError: shapes that do not go together.
     """
-    z = unit_vectors(z, labels, groups)
+    z = exact_factors(unit_vectors(z, labels, groups))
     first, second = torch.triu_indices(len(z), len(z), offset=1, device=z.device)
-    cosines = (z @ z.T)[first, second]
+    scores = (z @ z.T)[first, second]
     one_person = labels[first] == labels[second]
     if groups is None:
-        return cosines[one_person], cosines[~one_person]
+        return scores[one_person], scores[~one_person]
     one_group = groups[first] == groups[second]
-    return cosines[one_person & one_group], cosines[~one_person & one_group]
+    return scores[one_person & one_group], scores[~one_person & one_group]
 
 
 def verification_auc(z: Tensor, labels: Tensor, groups: Tensor | None = None) -> float:
@@ -136,8 +135,8 @@ def verification_auc(z: Tensor, labels: Tensor, groups: Tensor | None = None) ->
 def verify(z: Tensor, labels: Tensor, groups: Tensor | None = None, *, far: float = 1e-3) -> Verification:
     """AUC and TAR@FAR of the cosine over all pairs of pictures, as `auc` and `tar_at_far` define them.
 
-    Cosines are formed in double precision and compared to 24 binary places (6e-8), so that equal angles tie whatever
-    the order of the sums was. Memory grows with N · D, n and far · m, never with N².
+    Cosines are exact and equal within `TIE` (2.4e-7), so that equal angles tie, on every processor and number of
+    threads. Memory grows with N · D, n and far · m, never with N².
 
     Args:
         z: identity vectors [N, D], of any length above 0.
@@ -149,9 +148,9 @@ def verify(z: Tensor, labels: Tensor, groups: Tensor | None = None, *, far: floa
         ArgumentError: shapes that do not go together, no pair of one of the two sorts, a vector that is not finite, or
             a rate outside of 0 to 1.
     """
-    z = unit_vectors(z, labels, groups)
+    z = exact_factors(unit_vectors(z, labels, groups))
     whole = torch.zeros_like(labels) if groups is None else groups
-    same = torch.cat([*_same_scores(z, labels, whole), z.new_empty(0).float()])
+    same = torch.cat([*_same_scores(z, labels, whole), z.new_empty(0)])
     pairs = sum(math.comb(count, 2) for count in torch.unique(whole, return_counts=True)[1].tolist())
     n, m = same.numel(), pairs - same.numel()
     _check_pairs(n, m)
@@ -163,14 +162,12 @@ def verify(z: Tensor, labels: Tensor, groups: Tensor | None = None, *, far: floa
     doubled_wins = 0  # whole numbers, so that nothing is lost over many blocks
     top = same.new_empty(0)
     for scores in _different_scores(z, labels, whole):
-        below = torch.searchsorted(ordered, scores, right=False).sum()
-        not_above = torch.searchsorted(ordered, scores, right=True).sum()
-        doubled_wins += 2 * n * scores.numel() - int(below) - int(not_above)
+        doubled_wins += _doubled_wins(ordered, scores, TIE)
         if top.numel() == kept:
             scores = scores[scores > top[-1]]
         top = torch.cat([top, scores])
         top = top.topk(min(kept, top.numel())).values
-    tar = 1.0 if _accepts(far, m) >= m else float((same > top[-1]).double().mean())
+    tar = 1.0 if _accepts(far, m) >= m else float((same > top[-1] + TIE).double().mean())
     return Verification(auc=doubled_wins / (2 * n * m), tar=tar, far=far, same=n, different=m)
 
 
@@ -187,7 +184,7 @@ def unit_vectors(z: Tensor, labels: Tensor, groups: Tensor | None = None) -> Ten
             f"labels: {list(labels.shape)}",
             f"groups: {'none' if groups is None else list(groups.shape)}",
         )
-    return torch.nn.functional.normalize(z.double(), dim=1)
+    return cosines.unit_vectors(z)
 
 
 def of_each(labels: Tensor) -> tuple[Tensor, ...]:
@@ -196,16 +193,16 @@ def of_each(labels: Tensor) -> tuple[Tensor, ...]:
     return torch.split(torch.argsort(labels, stable=True), counts.tolist())
 
 
-def blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of 0 … rows − 1, each so long that a block of that many rows and `columns` columns is small."""
-    step = max(1, _BLOCK // max(1, columns))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
-
-
-def comparable(cosines: Tensor) -> Tensor:
-    """Cosines of any shape in double precision, rounded to 24 binary places and then exact in single precision."""
-    return (cosines * 2**24).round().div_(2**24).float()
+def _doubled_wins(ordered: Tensor, different: Tensor, tie: float) -> int:
+    """Over all pairs of a same-person score [n], ascending, and one of `different` [m]: 2 for a win, 1 for a tie."""
+    if different.numel() > ordered.numel():  # sorting them as well is quicker than looking each of them up
+        different = different.sort().values
+        beaten = torch.searchsorted(different, ordered - tie, right=False).sum()
+        equalled = torch.searchsorted(different, ordered + tie, right=True).sum()
+        return int(beaten) + int(equalled)
+    below = torch.searchsorted(ordered, different - tie, right=False).sum()
+    not_above = torch.searchsorted(ordered, different + tie, right=True).sum()
+    return 2 * ordered.numel() * different.numel() - int(below) - int(not_above)
 
 
 def _same_scores(z: Tensor, labels: Tensor, groups: Tensor) -> Iterator[Tensor]:
@@ -214,7 +211,7 @@ def _same_scores(z: Tensor, labels: Tensor, groups: Tensor) -> Iterator[Tensor]:
         own, whose = z[pictures], groups[pictures]
         first, second = torch.triu_indices(len(own), len(own), 1, device=z.device)
         inside = whose[first] == whose[second]
-        yield comparable((own @ own.T)[first[inside], second[inside]])
+        yield (own @ own.T)[first[inside], second[inside]]
 
 
 def _different_scores(z: Tensor, labels: Tensor, groups: Tensor) -> Iterator[Tensor]:
@@ -227,7 +224,7 @@ def _different_scores(z: Tensor, labels: Tensor, groups: Tensor) -> Iterator[Ten
             wanted = (places[rows, None] < places[None, rows.start :]) & (
                 whose[rows, None] != whose[None, rows.start :]
             )
-            yield comparable((own[rows] @ own[rows.start :].T)[wanted])
+            yield (own[rows] @ own[rows.start :].T)[wanted]
 
 
 def _accepts(far: float, different: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
 from smoothswap.losses.arguments import Across, full_precision, labels_of, vectors
+from smoothswap.modules.cosines import TIE, exact_factors, first_largest, unit_vectors
 
 
 class TripletLoss(nn.Module):
@@ -24,6 +25,10 @@ class TripletLoss(nn.Module):
       arXiv 1703.07737, eq. 5).
     - `semi_hard`: for every anchor and positive, the nearest negative that is farther than that positive; where there
       is none, the farthest negative (Schroff et al., section 3.2; the fallback is TensorFlow's).
+
+    Triplets are chosen by exact cosines, equal within `TIE`, so that every processor chooses alike: of positives or
+    negatives at the same distance the first in the batch counts, and a negative at the positive's distance is not
+    farther.
 
     A batch without a triplet (one person, or no person twice) has loss 0 and gradient 0.
     """
@@ -56,6 +61,8 @@ class TripletLoss(nn.Module):
         """
         z = vectors(z, "z")
         labels = labels_of(labels, z)
+        if z.device.type == "mps":  # Apple's GPUs have no float64
+            return cast(Tensor, self(z.cpu(), labels.cpu())).to(z.device)
         with full_precision(z):
             unit = F.normalize(z, dim=1)
             distances = 2.0 - 2.0 * unit @ unit.t()
@@ -66,28 +73,37 @@ class TripletLoss(nn.Module):
         if not usable.any():
             return distances.sum() * 0.0
         distances, positive, negative = distances[usable], positive[usable], negative[usable]
+        cosines = _exact_cosines(z)[usable]
         if self.config.mining == "hard":
-            violation = _farthest(distances, positive) - _nearest(distances, negative)
+            farthest = first_largest((-cosines).masked_fill(~positive, -torch.inf))
+            nearest = first_largest(cosines.masked_fill(~negative, -torch.inf))
+            violation = (distances.gather(1, farthest[:, None]) - distances.gather(1, nearest[:, None]))[:, 0]
         else:
-            violation = _semi_hard(distances, positive, negative)
+            violation = (distances - distances.gather(1, _beyond(cosines, negative)))[positive]
         return F.relu(violation + self.config.margin).mean()
 
 
-def _farthest(distances: Tensor, among: Tensor) -> Tensor:
-    """Largest distance [A] of each row of [A, N] among the marked ones; each row has one."""
-    return distances.masked_fill(~among, -torch.inf).amax(1)
+@torch.no_grad()
+def _exact_cosines(z: Tensor) -> Tensor:
+    """Cosines of all pairs of vectors [N, D], to choose by: float64 [N, N], the same bits on every processor."""
+    unit = exact_factors(unit_vectors(z))
+    return unit @ unit.t()
 
 
-def _nearest(distances: Tensor, among: Tensor) -> Tensor:
-    """Smallest distance [A] of each row of [A, N] among the marked ones; each row has one."""
-    return distances.masked_fill(~among, torch.inf).amin(1)
+def _beyond(cosines: Tensor, negative: Tensor) -> Tensor:
+    """For each anchor and each vector, the nearest negative that is farther from the anchor than the vector is.
 
+    Where none is farther it is the farthest negative.
 
-def _semi_hard(distances: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """d(a, p) − d(a, n) of every anchor-positive pair [number of pairs], n chosen as the class says."""
-    # Sorting each anchor's negatives once answers "the nearest beyond p" for all its positives by bisection.
-    ordered = distances.masked_fill(~negative, torch.inf).sort(dim=1).values
+    Args:
+        cosines: of anchors to all vectors [A, N].
+        negative: which vectors are negatives of each anchor [A, N]; each row has one.
+
+    Returns:
+        Its index, int64 [A, N].
+    """
+    # Sorting each anchor's negatives once answers this for all vectors by bisection. Nearest first: 1 − cosine ascends.
+    ordered, place = (-cosines).masked_fill(~negative, torch.inf).sort(dim=1, stable=True)
     last = negative.sum(1, keepdim=True) - 1
-    found = torch.searchsorted(ordered.detach(), distances.detach().contiguous(), right=True)
-    chosen = ordered.gather(1, torch.minimum(found, last))
-    return (distances - chosen)[positive]
+    found = torch.searchsorted(ordered, TIE - cosines, right=True)
+    return place.gather(1, torch.minimum(found, last))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
-from smoothswap.pipeline.face import Face, Points
+from smoothswap.pipeline.face import Face, Points, largest_first
 from smoothswap.pipeline.ffhq import Square, crop, ffhq_square
 
 # At one scale YuNet is sure of faces of about 12 to 350 px; larger ones it takes apart into false small faces.
@@ -76,7 +76,7 @@ class YuNet:
                 if faces:
                     break
         faces = [self._refine(picture, face) for face in faces]
-        return sorted(faces, key=lambda face: face.area, reverse=True)
+        return largest_first(faces)
 
     def tried(self, height: int, width: int) -> list[str]:
         """What `find` does with a picture of that size, in words."""

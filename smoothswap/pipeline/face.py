@@ -5,6 +5,7 @@ Coordinates are (x, y) with the centre of the first pixel at (0, 0). "Left" is t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,6 +40,15 @@ class Face:
     def __str__(self) -> str:
         left, top, right, bottom = (round(value) for value in self.box)
         return f"{right - left} × {bottom - top} px at x {left}, y {top} (score {self.score:.2f})"
+
+
+def largest_first(faces: Iterable[Face]) -> list[Face]:
+    """Faces by the area of their boxes; of equal ones the one farther left comes first, then the higher one.
+
+    Areas are compared to a tenth of a square pixel: a network's coordinates depend on the processor in their last
+    digits, and so would the order of two faces of one size.
+    """
+    return sorted(faces, key=lambda face: (-round(face.area, 1), face.box[0], face.box[1]))
 
 
 @runtime_checkable

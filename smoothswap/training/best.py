@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from smoothswap.modules import weights
+from smoothswap.modules.cosines import TIE
 
 MONITORS = {
     "auc": True,
@@ -43,11 +44,13 @@ class Best:
         self.module: nn.Module | None = None
 
     def offer(self, values: Mapping[str, float], images: int, module: nn.Module) -> bool:
-        """Take in one validation; returns whether it is the best so far. One that is only as good is not better."""
+        """Take in one validation; returns whether it is the best so far. One that is only as good is not better.
+
+        Figures within `TIE` are as good: their last bits depend on the processor.
+        """
         value = monitored(values, self.monitor)
-        better = value is not None and (
-            self.value is None or (value > self.value if MONITORS[self.monitor] else value < self.value)
-        )
+        sign = 1 if MONITORS[self.monitor] else -1
+        better = value is not None and (self.value is None or sign * (value - self.value) > TIE)
         if not better:
             self.stale += 1
             return False

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smoothswap.core.errors import WorkError
+from smoothswap.modules.cosines import TIE
 
 _SMOOTHING = 0.7  # share of the old value kept from one line of the log to the next
 _WON = 0.995  # accuracy from which the discriminator counts as having won
@@ -52,7 +53,7 @@ class Health:
 
     def _copies(self, images: int) -> tuple[str, str]:
         source, target = self.values.get("similarity_source"), self.values.get("similarity_target")
-        if source is None or target is None or images < self.copy_alarm_after or source > target:
+        if source is None or target is None or images < self.copy_alarm_after or source > target + TIE:
             return "copies", ""
         return "copies", (
             f"the output copies the target: after {images:,} images it is no nearer to the source's person "

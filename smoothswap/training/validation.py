@@ -110,7 +110,10 @@ def some_people(labels: Tensor, images: int, per_person: int = 8) -> Tensor:
     people = torch.unique(labels)
     counts = torch.bincount(labels)[people].clamp(max=per_person)
     share = min(1.0, images / float(counts.sum()))
-    kept = torch.unique(people[torch.linspace(0, len(people) - 1, max(2, round(share * len(people)))).round().long()])
+    steps = max(2, round(share * len(people))) - 1
+    # In whole numbers: a place half way between two people would be rounded by the processor's last bit.
+    places = (2 * torch.arange(steps + 1) * (len(people) - 1) + steps) // (2 * steps)
+    kept = torch.unique(people[places])
     return torch.cat([(labels == person).nonzero()[:per_person, 0] for person in kept])
 
 

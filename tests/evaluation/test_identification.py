@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import verification
+from smoothswap.evaluation import neighbours
 from smoothswap.evaluation.identification import identify
 
 
@@ -52,10 +52,33 @@ def test_the_order_of_the_pictures_and_the_blocks_change_nothing(monkeypatch: py
     figures = whole.rank1, whole.vote
     assert 0 < whole.vote < 1
     moved = identify(z[order], labels[order])
-    assert (moved.rank1, moved.vote) == pytest.approx(figures)
-    monkeypatch.setattr(verification, "_BLOCK", 100)
+    assert (moved.rank1, moved.vote) == figures
+    monkeypatch.setattr(neighbours, "_BLOCK", 100)
     parts = identify(z, labels)
-    assert (parts.rank1, parts.vote) == pytest.approx(figures)
+    assert (parts.rank1, parts.vote) == figures
+
+
+@pytest.mark.parametrize("dimensions", [3, 7, 512])
+def test_duplicates_share_whatever_their_length(dimensions: int) -> None:
+    # Of each of 20 pictures a copy of the same person and one of another, at other lengths: half of them are right.
+    z = torch.randn(20, dimensions)
+    order = torch.randperm(20)
+    copies = torch.cat([z, 3 * z[order], 0.1 * z])
+    labels = torch.cat([torch.arange(20), order, torch.arange(20) + 20])
+    queries = 40  # the strangers are alone
+    found = identify(copies, labels, k=1)
+    assert (found.rank1, found.vote, found.queries) == (0.5, 0.5, queries)
+    assert identify(copies, labels, k=2).vote == 0.5
+
+
+def test_constant_embedders_share_exactly() -> None:
+    labels = torch.arange(20).repeat_interleave(4)
+    for dimensions in (3, 7, 512):
+        for vector in (torch.randn(1, dimensions), torch.ones(1, dimensions)):
+            z = vector * torch.linspace(0.1, 9, 80)[:, None]
+            found = identify(z, labels)
+            # The others have four pictures that vote, one's own person only three.
+            assert (found.rank1, found.vote) == (3 / 79, 0.0)
 
 
 def test_errors() -> None:

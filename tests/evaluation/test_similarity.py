@@ -5,7 +5,9 @@ import torch
 
 import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError
+from smoothswap.evaluation.measured import Measured
 from smoothswap.evaluation.similarity import nearer_to_source, similarity
+from smoothswap.modules.cosines import TIE
 
 
 def test_similarity_is_the_cosine_of_each_row() -> None:
@@ -26,6 +28,25 @@ def test_nearer_counts_the_right_person() -> None:
     assert nearer_to_source(torch.tensor([[2.0, 1.0]]), source, target).tolist() == [True]
     assert nearer_to_source(torch.tensor([[1.0, 2.0]]), source, target).tolist() == [False]
     assert nearer_to_source(torch.tensor([[1.0, 1.0]]), source, target).tolist() == [False]
+
+
+@pytest.mark.parametrize("dimensions", [3, 7, 512])
+def test_as_near_to_either_is_not_nearer(dimensions: int) -> None:
+    swapped, person = torch.randn(2, 200, dimensions).unbind()
+    # One person at two lengths, and a mirrored one: equal cosines, but for rounding.
+    assert not nearer_to_source(swapped, 3 * person, person).any()
+    assert not nearer_to_source(swapped, person, 0.1 * person).any()
+    middle = torch.nn.functional.normalize(swapped.double(), dim=1)
+    mirrored = 2 * (person.double() * middle).sum(1, keepdim=True) * middle - person.double()
+    assert not nearer_to_source(swapped, mirrored.float(), person).any()
+    assert not nearer_to_source(swapped, person, mirrored.float()).any()
+
+
+def test_measurements_count_nearer_alike() -> None:
+    to_target = torch.tensor([0.3, 0.3, -0.9], dtype=torch.float64)
+    to_source = to_target + torch.tensor([TIE / 2, 4 * TIE, -0.01], dtype=torch.float64)
+    found = Measured(to_source, to_target, *torch.ones(7, 3, dtype=torch.float64))
+    assert found.nearer.tolist() == [0, 1, 0]
 
 
 def test_shuffled_pairs_are_at_chance() -> None:

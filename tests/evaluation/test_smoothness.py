@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from evaluation.test_identification import on_circle
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import verification
+from smoothswap.evaluation import neighbours
 from smoothswap.evaluation.smoothness import STEPS, alignment, pairs_of_two_people, slerp, uniformity, walk
 
 
@@ -30,7 +30,7 @@ def test_uniformity_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert uniformity(z, t=0.5) == pytest.approx(math.log((2 * math.exp(-1) + math.exp(-2)) / 3))
     cloud = torch.randn(50, 3)
     whole = uniformity(cloud)
-    monkeypatch.setattr(verification, "_BLOCK", 7)
+    monkeypatch.setattr(neighbours, "_BLOCK", 7)
     assert uniformity(cloud) == pytest.approx(whole, abs=1e-12)
     # Wang and Isola's own form.
     assert whole == pytest.approx(
@@ -93,8 +93,31 @@ def test_oracles_of_d_smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert points.counts.tolist() == [2]
     assert points.distances.max() == pytest.approx(chord(45))
     assert math.isnan(walk(axes[:1], axes[:1], axes).d_smooth)
-    monkeypatch.setattr(verification, "_BLOCK", 1)
+    monkeypatch.setattr(neighbours, "_BLOCK", 1)
     assert walk(*ends, full[::300]).d_smooth == sparse.d_smooth
+
+
+@pytest.mark.parametrize("dimensions", [3, 7, 512])
+def test_of_equal_gallery_pictures_the_first_is_nearest(dimensions: int) -> None:
+    for vector in (torch.randn(1, dimensions), torch.ones(1, dimensions)):
+        constant = vector.expand(157, -1)
+        found = walk(constant[:20], constant[:20], constant)
+        assert (found.interpolation_count, found.nearest.unique().tolist()) == (1.0, [0])
+        # The same direction at other lengths, as rounding in float32 leaves it.
+        lengths = torch.linspace(0.1, 9, 157)[:, None]
+        assert walk(constant[:20] * 3, constant[:20], constant * lengths).interpolation_count == 1.0
+    people = torch.randn(12, dimensions)
+    once = walk(people[:4], people[4:8], people)
+    for order in (torch.arange(12), torch.arange(11, -1, -1)):
+        twice = walk(people[:4], people[4:8], torch.cat([people, 3 * people[order], 0.1 * people[order]]))
+        assert torch.equal(twice.nearest, once.nearest)
+
+
+def test_half_way_between_two_pictures_the_first_is_nearest() -> None:
+    for degrees in (60, 77, 90, 131):
+        ends = on_circle(0), on_circle(degrees)
+        assert walk(*ends, torch.cat(ends)).nearest.tolist() == [[0] * 5 + [1] * 4]
+        assert walk(*ends, torch.cat(ends[::-1])).nearest.tolist() == [[1] * 4 + [0] * 5]
 
 
 def test_pairs_are_of_two_people_and_the_same_each_time() -> None:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import verification
+from smoothswap.evaluation import neighbours, verification
 from smoothswap.evaluation.verification import auc, pair_scores, tar_at_far, verification_auc, verify
+from smoothswap.modules.cosines import TIE
 
 
 def test_auc_by_hand() -> None:
@@ -107,28 +108,57 @@ def test_errors_say_what_is_missing() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("block", [1, 64, 2**22])
 def test_going_block_by_block_changes_no_figure(monkeypatch: pytest.MonkeyPatch, grouped: bool, block: int) -> None:
-    monkeypatch.setattr(verification, "_BLOCK", block)
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
     labels = torch.randint(9, (70,))
     groups = labels % 3 if grouped else None
     # Coarse vectors, so that scores tie.
     z = (torch.randn(9, 4)[labels] + torch.randn(70, 4)).round() + 0.5
-    same, different = map(verification.comparable, pair_scores(z, labels, groups))
+    same, different = pair_scores(z, labels, groups)
     for far in (0.0, 0.01, 0.3, 1.0):
         found = verify(z, labels, groups, far=far)
         assert (found.same, found.different) == (len(same), len(different))
-        assert found.auc == pytest.approx(auc(same, different), abs=1e-12)
-        assert found.tar == tar_at_far(same, different, far)
+        assert found.auc == pytest.approx(auc(same, different, tie=TIE), abs=1e-12)
+        assert found.tar == tar_at_far(same, different, far, tie=TIE)
 
 
 def test_a_constant_embedder_is_chance_whatever_its_vector() -> None:
     labels = torch.arange(33) // 3
-    for dimensions in (3, 7, 65):
-        found = verify(torch.randn(1, dimensions).expand(33, -1), labels, far=0.1)
-        assert (found.auc, found.tar) == (0.5, 0.0)
+    for dimensions in (3, 7, 65, 512):
+        for vector in (torch.randn(1, dimensions), torch.ones(1, dimensions), 1e-6 * torch.randn(1, dimensions)):
+            z = vector.expand(33, -1)
+            found = verify(z, labels, far=0.1)
+            assert (found.auc, found.tar) == (0.5, 0.0)
+            assert auc(*pair_scores(z, labels)) == 0.5
+            assert tar_at_far(*pair_scores(z, labels), far=0.1) == 0.0
+
+
+@pytest.mark.parametrize("dimensions", [3, 7, 512])
+def test_lengths_and_the_rounding_of_float32_count_for_nothing(dimensions: int) -> None:
+    # One direction at 33 lengths: without a tolerance same-person pairs win and lose by the rounding.
+    labels = torch.arange(33) // 3
+    z = torch.randn(1, dimensions) * torch.linspace(0.1, 9, 33)[:, None]
+    found = verify(z, labels, far=0.1)
+    assert (found.auc, found.tar) == (0.5, 0.0)
+    # Every picture twice, at another length: figures as for exact copies.
+    people = torch.randn(20, dimensions)
+    one = torch.arange(20) // 4
+    exact, scaled = (verify(torch.cat([people, people * scale]), torch.cat([one, one]), far=0.2) for scale in (1, 3))
+    assert exact == scaled
+
+
+def test_a_tie_reaches_as_far_as_it_is_said_to() -> None:
+    same, different = torch.tensor([0.5, 0.7]), torch.tensor([0.5 - 1e-4, 0.5 + 1e-4])
+    assert auc(same, different) == (1 + 0 + 2) / 4
+    assert auc(same, different, tie=1e-3) == (0.5 + 0.5 + 2) / 4
+    assert auc(different, same, tie=1e-3) == 1 / 4
+    # More of the one or the other: both are counted from the shorter list.
+    assert auc(same, different.repeat(3), tie=1e-3) == auc(same.repeat(3), different, tie=1e-3) == 3 / 4
+    assert tar_at_far(same, different, 0.0) == 0.5
+    assert tar_at_far(same - 0.19995, different, 0.0, tie=1e-3) == 0.0
 
 
 def test_many_pictures_need_no_matrix_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "_BLOCK", 2**16)
+    monkeypatch.setattr(neighbours, "_BLOCK", 2**16)
     largest = 0
     original = verification._different_scores
 

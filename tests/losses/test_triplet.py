@@ -74,6 +74,31 @@ def test_gradient(mining: str) -> None:
     assert torch.autograd.gradcheck(lambda v: triplet(mining, 1.0)(v, LABELS), (z,))
 
 
+@pytest.mark.parametrize("D", [3, 7, 512])
+def test_of_equal_vectors_the_first_is_mined(D: int) -> None:
+    one, other = torch.randn(2, D).unbind()
+    # Copies at other lengths differ from each other by float32's rounding.
+    scales = torch.tensor([1, 1, 3, 0.1, 7, 0.3])[:, None]
+    z = torch.cat([one[None], scales[1:] * other]).requires_grad_()
+    triplet(margin=9.0)(z, torch.tensor([0, 0, 0, 1, 2, 3])).backward()
+    # Anchor 0: positive 1, not 2; negative 3. Anchors 1 and 2: positive 0; negative 3. The others have no positive.
+    assert z.grad.abs().amax(1).gt(1e-6).tolist() == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("D", [3, 7, 512])
+def test_a_negative_at_the_distance_of_the_positive_is_not_farther(D: int) -> None:
+    anchor, near, far = F.normalize(torch.randn(3, D), dim=1)
+    far = -anchor + 0.1 * far
+    for scale in (1.0, 3.0, 0.1):
+        z = torch.stack([anchor, near, scale * near, far])
+        loss = triplet("semi_hard", 4.0)(z, torch.tensor([0, 0, 1, 2]))
+        d = lambda u, v: (F.normalize(u, dim=0) - F.normalize(v, dim=0)).square().sum()  # noqa: E731
+        # The negative lies on the anchor's positive, so `far` counts. Seen from `near` it lies on the anchor itself,
+        # and `far` counts again: the only one beyond the positive, or else the farthest.
+        expected = (d(anchor, near) - d(anchor, far) + 4 + d(near, anchor) - d(near, far) + 4) / 2
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_equal_vectors_have_a_finite_gradient() -> None:
     z = torch.ones(4, 3, requires_grad=True)
     triplet()(z, torch.tensor([0, 0, 1, 1])).backward()

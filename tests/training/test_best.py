@@ -52,6 +52,16 @@ def test_offers() -> None:
     same(again.state()["weights"], best.state()["weights"])
 
 
+@pytest.mark.parametrize(("monitor", "better"), [("auc", 1), ("d_smooth", -1)])
+def test_the_last_bits_of_a_figure_make_it_no_better(monitor: str, better: int) -> None:
+    best, module = Best(monitor, None), nn.Linear(1, 1)
+    assert best.offer({monitor: 0.5}, 10, module)
+    assert not best.offer({monitor: 0.5 + better * 1e-15}, 20, module)
+    assert not best.offer({monitor: 0.5 - better * 1e-5}, 30, module)
+    assert best.offer({monitor: 0.5 + better * 1e-5}, 40, module)
+    assert best.images == 40
+
+
 def test_the_rate_of_tar_need_not_be_named() -> None:
     assert monitored({"auc": 1.0, "tar_at_far_1e-2": 0.7}, "tar_at_far") == 0.7
     assert monitored({"auc_shape": 1.0}, "auc") is None

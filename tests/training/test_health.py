@@ -31,6 +31,11 @@ def test_a_copied_target_is_told_once_and_again_when_it_comes_back() -> None:
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("rounding", [-1e-9, 0.0, 1e-9])
+def test_as_near_to_either_is_a_copy_whatever_the_rounding(rounding: float) -> None:
+    assert len(Health(copy_alarm_after=0).update(line(0.5 + rounding, 0.5), 10)) == 1
+
+
 def test_a_swap_raises_no_alarm() -> None:
     health = Health(copy_alarm_after=0)
     assert [alarm for _ in range(50) for alarm in health.update(line(0.8, 0.2), 10_000)] == []

@@ -54,6 +54,7 @@ def test_figures_of_an_embedder_that_knows_and_of_one_that_does_not() -> None:
     assert 0 < knows["d_smooth"] < 0.5
     assert knows == validation.measure(ByColour(), CPU, 0)
     constant = validation.measure(Constant(), CPU, 0)
+    assert constant == validation.measure(Constant(0.3), CPU, 0)
     assert constant == {
         "auc": 0.5, "auc_shape": 0.5, "tar_at_far_1e-3": 0.0, "knn_rank1": pytest.approx(3 / 47), "alignment": 0.0,
         "uniformity": pytest.approx(0.0), "interpolation_count": 1.0,
@@ -90,3 +91,6 @@ def test_people_are_taken_whole_and_from_everywhere() -> None:
     assert set(counts.tolist()) == {8}
     assert (people[0], people[-1]) == (0, 99)
     assert len(some_people(torch.arange(5), 2_000)) == 5
+    # Half way between two people the later one is taken, on every processor.
+    assert some_people(torch.arange(12), 3).tolist() == [0, 6, 11]
+    assert some_people(torch.arange(10), 3).tolist() == [0, 5, 9]

@@ -6,12 +6,8 @@ from smoothswap.evaluation.criteria import Criterion, number
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
 from smoothswap.evaluation.identification import Identification, identify
-<<<<<<< HEAD
 from smoothswap.evaluation.measured import Likeness, Measured
-=======
-from smoothswap.evaluation.measured import Measured
 from smoothswap.evaluation.neighbours import nearest
->>>>>>> ties
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
 from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene

@@ -5,13 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-ROUNDING = 1e-9
-"""By how much a value may miss its limit: the rounding of sums in double precision, no more."""
-=======
-from smoothswap.core.config import Options, option
 from smoothswap.modules.cosines import TIE
->>>>>>> ties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +32,8 @@ class Criterion:
 
     @property
     def passed(self) -> bool:
-<<<<<<< HEAD
-        """Whether it holds; a figure that is not a number never does."""
-        return self.limit - ROUNDING <= self.value <= self.upper + ROUNDING
-=======
-        """Whether it holds; values within `TIE` of the limit are equal to it, and NaN never holds."""
-        return self.value > self.limit + TIE if self.exceed else self.value >= self.limit - TIE
->>>>>>> ties
+        """Whether it holds; values within `TIE` of a limit are equal to it, and NaN never holds."""
+        return self.limit - TIE <= self.value <= self.upper + TIE
 
     @property
     def measured(self) -> str:

@@ -13,7 +13,6 @@ def test_reaching_the_limit_is_enough() -> None:
     assert not dataclasses.replace(RATE, value=0.9499).passed
 
 
-<<<<<<< HEAD
 def test_too_much_fails_where_there_is_an_upper_limit() -> None:
     sharpness = dataclasses.replace(RATE, limit=0.8, upper=1.25)
     assert sharpness.passed
@@ -21,12 +20,11 @@ def test_too_much_fails_where_there_is_an_upper_limit() -> None:
     assert not dataclasses.replace(sharpness, value=1.26).passed
     assert not dataclasses.replace(sharpness, value=float("inf")).passed
     assert sharpness.asked == "80.0 % to 125.0 %"
-=======
-def test_rounding_neither_reaches_nor_exceeds_a_limit() -> None:
-    assert dataclasses.replace(RATE, value=0.95 - 1e-15).passed
-    assert not dataclasses.replace(RATE, value=0.95 + 1e-15, exceed=True).passed
-    assert dataclasses.replace(RATE, value=0.95 + 1e-5, exceed=True).passed
->>>>>>> ties
+
+
+def test_rounding_does_not_decide() -> None:
+    assert dataclasses.replace(RATE, value=RATE.limit - 1e-15).passed
+    assert not dataclasses.replace(RATE, value=RATE.limit - 1e-5).passed
 
 
 def test_what_is_not_a_number_never_passes() -> None:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from smoothswap.generators.unet_levels import (
-    IMAGE_CHANNELS,
     DownLevel,
     ToImage,
     UpLevel,
@@ -21,6 +20,23 @@ from smoothswap.generators.unet_levels import (
 from smoothswap.generators.unet_options import UnetOptions
 from smoothswap.modules.initialisation import conv3x3, linear
 from smoothswap.modules.shapes import check_images, check_vectors
+
+MASK_BIAS = -3.0
+"""Added to the mask of `output="blend"` before the sigmoid, so that training starts near the target."""
+
+
+def fold(image: torch.Tensor, patch: int) -> torch.Tensor:
+    """Patches into channels: [B, C, S, S] -> [B, C · patch², S / patch, S / patch], in the image's memory order."""
+    if patch == 1:
+        return image
+    channels_last = image.is_contiguous(memory_format=torch.channels_last)
+    folded = F.pixel_unshuffle(image, patch)
+    return folded.contiguous(memory_format=torch.channels_last) if channels_last else folded
+
+
+def unfold(image: torch.Tensor, patch: int) -> torch.Tensor:
+    """The inverse of `fold`: [B, C · patch², S, S] -> [B, C, S · patch, S · patch]."""
+    return image if patch == 1 else F.pixel_shuffle(image, patch)
 
 
 class Middle(nn.Module):
@@ -40,7 +56,9 @@ class Middle(nn.Module):
 class SmoothUnet(nn.Module):
     """Puts an identity onto a target face: target + U-Net(target, identity).
 
-    The last convolutions start near zero, so that an untrained generator returns the target.
+    The last convolutions start near zero, so that an untrained generator returns the target. With `output="blend"` the
+    U-Net draws an image and a mask instead, target + σ(mask − 3) · (image − target): nothing of the target has to be
+    drawn away where the mask is 1. An untrained generator then pales the target by 5 %.
 
     Attributes:
         image_size: side S of the images in pixels.
@@ -60,8 +78,8 @@ class SmoothUnet(nn.Module):
         dims = [config.identity_dim] + [config.embedding_dim] * config.identity_mlp_layers
         self.identity_mlp = nn.ModuleList(linear(dims[i], dims[i + 1]) for i in range(len(dims) - 1))
 
-        channels, pyramid_channels = config.base_channels, IMAGE_CHANNELS
-        self.stem = conv3x3(IMAGE_CHANNELS, channels)
+        channels, pyramid_channels = config.base_channels, config.image_channels
+        self.stem = conv3x3(config.image_channels, channels)
         skips = [channels]
         self.down = nn.ModuleList()
         for index in range(len(config.widths)):
@@ -79,7 +97,11 @@ class SmoothUnet(nn.Module):
             up = UpLevel(config, index, channels, taken, pyramid_channels)
             channels, pyramid_channels = config.widths[index], up.pyramid_channels
             self.up.append(up)
-        self.head = None if config.progressive == "output_skip" else ToImage(channels, scale=config.init_scale)
+        self.head = (
+            None
+            if config.progressive == "output_skip"
+            else ToImage(channels, config.output_channels, scale=config.init_scale)
+        )
 
     def forward(self, target: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Swap the face.
@@ -94,11 +116,12 @@ class SmoothUnet(nn.Module):
         Raises:
             ArgumentError: another shape, or integers.
         """
-        check_images(target, self.image_size, "target", IMAGE_CHANNELS)
+        check_images(target, self.image_size, "target", 3)
         check_vectors(identity, self.identity_dim, target.shape[0])
         embedding = self.embed(identity)
 
-        h, pyramid = self.stem(target), target
+        folded = fold(target, self.config.patch)
+        h, pyramid = self.stem(folded), folded
         skips = [h]
         for down in self.down:
             h, pyramid = down(h, pyramid, embedding, skips)
@@ -108,7 +131,10 @@ class SmoothUnet(nn.Module):
             h, image = up(h, image, embedding, skips)
         if self.head is not None:
             image = self.head(h)
-        return target + cast(torch.Tensor, image)
+        drawn = unfold(cast(torch.Tensor, image), self.config.patch)
+        if self.config.output == "residual":
+            return target + drawn
+        return target + torch.sigmoid(drawn[:, 3:] + MASK_BIAS) * (drawn[:, :3] - target)
 
     def embed(self, identity: torch.Tensor) -> torch.Tensor:
         """Identity vectors [B, D] -> the embedding [B, E] that the injections get."""

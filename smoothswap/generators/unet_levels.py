@@ -19,8 +19,6 @@ from smoothswap.modules.initialisation import conv1x1, conv3x3
 from smoothswap.modules.resample import Downsample, DownsampleConvolution, Upsample, UpsampleConvolution
 from smoothswap.modules.residual import ResidualBlock, join
 
-IMAGE_CHANNELS = 3
-
 
 def residual_block(
     options: UnetOptions, in_channels: int, out_channels: int, resample: nn.Module | None = None
@@ -53,7 +51,7 @@ def attention_block(options: UnetOptions, channels: int) -> AttentionBlock:
 class ToImage(nn.Module):
     """GroupNorm, SiLU, 3x3 convolution: features [B, C, H, W] -> [B, out, H, W]."""
 
-    def __init__(self, channels: int, out_channels: int = IMAGE_CHANNELS, scale: float = 1.0) -> None:
+    def __init__(self, channels: int, out_channels: int, scale: float = 1.0) -> None:
         super().__init__()
         self.norm = group_norm(channels, act="swish")
         self.conv = conv3x3(channels, out_channels, scale=scale)
@@ -177,9 +175,9 @@ class UpLevel(nn.Module):
         self.pyramid_channels = pyramid_channels
 
         if options.progressive == "output_skip":
-            self.to_pyramid = ToImage(width, scale=options.init_scale)
+            self.to_pyramid = ToImage(width, options.output_channels, scale=options.init_scale)
             self.grow_pyramid = Upsample(options.kernel) if pyramid_channels else None
-            self.pyramid_channels = IMAGE_CHANNELS
+            self.pyramid_channels = options.output_channels
         elif options.progressive == "residual":
             if pyramid_channels:
                 self.grow_pyramid = UpsampleConvolution(pyramid_channels, width, options.kernel)

@@ -31,6 +31,14 @@ class UnetOptions(Options):
     channel_multipliers: tuple[int, ...] = option(
         (1, 1, 2, 2, 2, 2, 2), "channels of each level in base_channels; every level halves the size", at_least=1
     )
+    patch: int = option(
+        1,
+        "side in pixels of the patches that are folded into channels: the first level has image_size / patch",
+        at_least=1,
+    )
+    output: Literal["residual", "blend"] = option(
+        "residual", "add to the target, or draw a face and blend it in by a mask that the network draws as well"
+    )
     blocks_per_level: int = option(2, "residual blocks of a level on the way down; one more on the way up", at_least=1)
     attention_resolutions: tuple[int, ...] = option(
         (16,), "sizes in pixels of the levels with self-attention; the middle always has it", at_least=1
@@ -66,10 +74,11 @@ class UnetOptions(Options):
         levels = len(self.channel_multipliers)
         if not levels:
             raise ConfigError("channel_multipliers is empty", hint="Give one number a level, such as (1, 2, 2).")
-        step = 2 ** (levels - 1)
+        step = self.patch * 2 ** (levels - 1)
         if self.image_size % step or self.image_size // step < SMALLEST_LEVEL:
+            folded = f"folded into patches of {self.patch} and " if self.patch > 1 else ""
             raise ConfigError(
-                f"image_size={self.image_size} cannot be halved {levels - 1} times",
+                f"image_size={self.image_size} cannot be {folded}halved {levels - 1} times",
                 f"channel_multipliers has {levels} levels: the size must be a multiple of {step},"
                 f" and at least {SMALLEST_LEVEL * step}",
                 hint="Choose another image_size, or fewer channel_multipliers.",
@@ -89,7 +98,17 @@ class UnetOptions(Options):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Side of each level in pixels, the largest first."""
-        return tuple(self.image_size >> level for level in range(len(self.channel_multipliers)))
+        return tuple(self.image_size // self.patch >> level for level in range(len(self.channel_multipliers)))
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of an image whose patches are folded: 3 · patch²."""
+        return 3 * self.patch**2
+
+    @property
+    def output_channels(self) -> int:
+        """Channels of the network's output: the image and, to blend, the mask."""
+        return (4 if self.output == "blend" else 3) * self.patch**2
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@
 The generator runs once and the discriminator twice (real, swapped). Both gradients come from that one pass over the
 swapped images, so both networks move at the same time: the generator's is the gradient of its losses with respect to
 the images, the discriminator's the gradient of its own with respect to the weights. Without a loss that needs logits
-there is no discriminator.
+there is no discriminator, and while such a loss has no weight yet the discriminator rests.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class GanStep:
 
         values: dict[str, Tensor] = {}
         total = torch.zeros((), device=swapped.device)
-        if self.discriminator is not None:
-            by_logits = [(loss, weight) for loss, weight in active if "logits" in loss.needs]
+        by_logits = [(loss, weight) for loss, weight in active if "logits" in loss.needs]
+        if by_logits:
             numbers, gradient = self._train_discriminator(batch, by_logits, inputs, with_r1=with_r1)
             values |= numbers
             # The product's gradient with respect to `swapped` is `gradient`: no second pass of the discriminator.
@@ -148,10 +148,8 @@ class GanStep:
             real_logits = discriminator(real).float()
         seen = replace(batch, swapped=fake, logits=fake_logits)
         each = {loss.name: loss(seen, inputs.knows) for loss, _ in losses}
-        gradient = torch.zeros_like(fake)
-        if losses:
-            summed = torch.stack([weight * each[loss.name] for loss, weight in losses]).sum()
-            (gradient,) = torch.autograd.grad(summed, fake, retain_graph=True)
+        summed = torch.stack([weight * each[loss.name] for loss, weight in losses]).sum()
+        (gradient,) = torch.autograd.grad(summed, fake, retain_graph=True)
         loss = self.adversarial.discriminator(real_logits, fake_logits)
         values = {f"loss_{name}": value.detach() for name, value in each.items()} | {
             "loss_discriminator": loss.detach(),

@@ -57,6 +57,8 @@ def average_gradients(fabric: Fabric, optimizer: Optimizer) -> None:
     if fabric.world_size == 1:
         return
     gradients = [weight.grad for weight in parameters(optimizer) if weight.grad is not None]
+    if not gradients:  # a discriminator that rests
+        return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     fabric.all_reduce(flat, reduce_op="mean")
     pieces = torch.split(flat, [gradient.numel() for gradient in gradients])

@@ -18,8 +18,8 @@ from smoothswap.training.swap_inputs import knows_truth, to_inputs
 class Pairs:
     """Fixed pairs of different people from a data set.
 
-    A data set with true swaps gives its own pairs, spread evenly over it. Of any other, two pictures of
-    different people are drawn.
+    A data set with true swaps gives its own pairs, drawn at random. Of any other, two pictures of different people are
+    drawn.
 
     Args:
         dataset: where they come from.
@@ -54,8 +54,8 @@ class Pairs:
 
     def _take(self, dataset: FaceDataset, count: int, seed: int) -> None:
         count = min(count, len(dataset))
-        chosen = [(seed + index * len(dataset) // count) % len(dataset) for index in range(count)]
-        batch = default_collate([dataset[index] for index in chosen])
+        chosen = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))[:count]
+        batch = default_collate([dataset[index] for index in chosen.tolist()])
         inputs = to_inputs(batch, torch.device("cpu"), torch.contiguous_format)
         self.source, self.target, self.truth = inputs.source, inputs.target, inputs.truth
         if inputs.face is not None and inputs.head is not None:

@@ -97,6 +97,12 @@ _COMPONENTS = (
         "injection", "modulated", "modules.injections.modulated:ModulatedInjection", "StyleGAN2's modulated convolution"
     ),
     _row("loss", "supcon", "losses.supcon:SupConLoss", "supervised contrastive loss: a smooth identity space"),
+    _row(
+        "loss",
+        "supcon_attributes",
+        "losses.supcon_attributes:SupConAttributesLoss",
+        "supcon and a linear readout of what the data set knows of each person",
+    ),
     _row("loss", "arcface", "losses.arcface:ArcFaceLoss", "additive angular margin over the training people"),
     _row("loss", "softmax", "losses.softmax:SoftmaxLoss", "plain classification of the training people"),
     _row("loss", "triplet", "losses.triplet:TripletLoss", "anchor nearer to its person than to others, by a margin"),

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
@@ -152,7 +153,17 @@ class EmbedderWork:
         self.messages = [] if start is None else start_weights(self.embedder, start, what="embedder")
         self.embedder.to(fabric.device, memory_format=memory)
         dim: Any = self.embedder.dim
-        self.loss: nn.Module = build_part(recipe.loss, "loss", people=data.people, dim=dim).to(fabric.device)
+        self.attributes = _attributes(data)
+        self._reads_attributes = "attributes" in getattr(
+            CATALOGUE.find(recipe.loss.name, "loss").resolve(), "needs", ()
+        )
+        if self._reads_attributes and self.attributes is None:
+            raise ConfigError(
+                f"the loss {recipe.loss.name!r} reads attributes of people, which {recipe.data.name!r} does not know",
+                hint="train on faceworld or faceworld_swaps, or with another loss: --loss supcon",
+            )
+        known = {} if self.attributes is None else {"attributes": self.attributes.shape[1]}
+        self.loss: nn.Module = build_part(recipe.loss, "loss", people=data.people, dim=dim, **known).to(fabric.device)
         self.optimizer = embedder_optimizer(recipe, (self.embedder, self.loss), fabric.device)
         self.ema = Ema(self.embedder, recipe.ema_half_life, recipe.ema_rampup)
         sampler = PKSampler(
@@ -199,12 +210,18 @@ class EmbedderWork:
         across = getattr(self.loss, "across", "gathered")
         if across == "separate":
             # A mean over the images of this part: its weight is their share of the whole batch.
-            mean: Tensor = self.loss(z, labels)
+            mean: Tensor = self.loss(z, labels, *self._known_of(labels))
             return mean * (len(z) * self.fabric.world_size / self.batch_size)
         if across == "gathered":
             z, labels = gather(z, labels)
-        joint: Tensor = self.loss(z, labels)
+        joint: Tensor = self.loss(z, labels, *self._known_of(labels))
         return joint / self.recipe.accumulate
+
+    def _known_of(self, labels: Tensor) -> tuple[Tensor, ...]:
+        """What the loss gets beside vectors and labels: the people's attributes, where it reads them."""
+        if not self._reads_attributes or self.attributes is None:
+            return ()
+        return (self.attributes[labels.cpu()].to(labels.device),)
 
     def _held_out_people(self) -> Validation | None:
         """Built at the start and in every process, so that data that cannot be used end all of them at once."""
@@ -281,3 +298,9 @@ class EmbedderWork:
             figures = {"images": best.images, "monitor": best.monitor, "value": best.value}
             weights.save(best.module, folder / BEST, notes={**notes, **figures})
         return weights.save(self.ema.module, folder / EMBEDDER, notes=notes)
+
+
+def _attributes(data: Any) -> Tensor | None:
+    """Numbers known of each person, float32 [people, A], where the data set has them."""
+    known = getattr(data, "attributes", None)
+    return None if known is None else torch.as_tensor(known, dtype=torch.float32)

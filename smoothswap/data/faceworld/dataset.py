@@ -32,6 +32,7 @@ class FaceWorld:
         labels: [N] long, the person in each picture.
         people: how many there are.
         groups: [people] long, the colour group of each person.
+        attributes: [people, I], see `Population`.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class FaceWorld:
         self.population = Population(config.seed, config.groups, config.people_per_group, config.split)
         self.people = len(self.population)
         self.groups = self.population.group
+        self.attributes = self.population.attributes
         self.labels = torch.arange(self.people).repeat_interleave(config.images_per_person)
         self._shards: Shards | None = None
         if config.cache is not None:

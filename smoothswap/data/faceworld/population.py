@@ -40,6 +40,7 @@ class Population:
 
     Attributes:
         identities: [P, I] identity factors, group by group.
+        attributes: [P, I] the same, less their mean and in units of their deviation in this population.
         group: [P] long, index of each person's group, 0 .. groups - 1.
 
     Args:
@@ -68,6 +69,7 @@ class Population:
                 rows.append(torch.cat([shape(seed, group, person), look]))
                 self.keys.append((group, person))
         self.identities = torch.stack(rows)
+        self.attributes = (self.identities - self.identities.mean(0)) / self.identities.std(0).clamp_min(1e-3)
         self.group = torch.arange(groups).repeat_interleave(people_per_group)
 
     def __len__(self) -> int:

@@ -39,6 +39,7 @@ class FaceWorldSwaps:
         labels: [len] long, the person in each target.
         people: how many there are.
         groups: [people] long, the colour group of each person.
+        attributes: [people, I], see `Population`.
         shown: [N·K] long, the person in each rendered picture; pictures K·n to K·n + K − 1 show scene n.
     """
 
@@ -56,6 +57,7 @@ class FaceWorldSwaps:
         look_alikes: int = option(
             2, "people of one group that come together into a scene; 1: only by chance", at_least=1
         )
+        pairs: bool = option(True, "pairs with their truth; no: picture by picture, for an embedder")
         seed: int = option(0, "of the whole world", at_least=0)
         cache: str | None = option(None, "folder that keeps rendered pictures; none draws them anew each time")
         workers: int = option(1, "processes that fill the cache", at_least=1)
@@ -79,7 +81,8 @@ class FaceWorldSwaps:
         self.shown = torch.from_numpy(np.concatenate([runs.order(config.seed, _ORDER, round_) for round_ in range(R)]))
         # Round r shows everybody once, so column r of a person's pictures is the one of that round.
         self._pictures = self.shown.view(R, self.people).argsort(1).T + self.people * torch.arange(R)  # [people, R]
-        self.variants = (K - 1) * (R - 1)
+        self.variants = (K - 1) * (R - 1) if config.pairs else 1
+        self.attributes = self.population.attributes
         self.labels = self.shown.repeat_interleave(self.variants)
         self._shards: Shards | None = None
         if config.cache is not None:
@@ -101,7 +104,8 @@ class FaceWorldSwaps:
 
         Returns:
             `image`, `source`, `truth`: uint8 [3, S, S]; `person` in the target, `source_person`; `face` and `head`:
-            uint8 [2, S, S], shares of the pixels (255: all) in target and truth.
+            uint8 [2, S, S], shares of the pixels (255: all) in target and truth. Without `pairs` `image` and `person`
+            alone.
 
         Raises:
             IndexError: no such triplet.
@@ -110,6 +114,8 @@ class FaceWorldSwaps:
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Several at once; a DataLoader uses it by itself."""
+        if not self.config.pairs:
+            return self._singles([int(index) for index in indices])
         places = [self.pictures_of(int(index)) for index in indices]
         wanted = sorted({place for places_ in places for place in places_})
         drawn = dict(zip(wanted, torch.from_numpy(self._read(wanted)), strict=True))
@@ -148,6 +154,13 @@ class FaceWorldSwaps:
         if self._shards is None:
             return self.draw(pictures)
         return np.stack([self._shards.read(picture) for picture in pictures])
+
+    def _singles(self, pictures: list[int]) -> list[dict[str, Any]]:
+        images = torch.from_numpy(self._read([range(len(self))[picture] for picture in pictures]))
+        return [
+            {"image": image[:3], "person": int(self.shown[picture])}
+            for image, picture in zip(images, pictures, strict=True)
+        ]
 
     def _item(self, places: tuple[int, int, int], drawn: list[Tensor]) -> dict[str, Any]:
         target, source, truth = drawn

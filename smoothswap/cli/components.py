@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smoothswap.core.config import OptionInfo
     from smoothswap.core.plugins import PluginInfo
 
-KINDS = "embedder, generator, discriminator, loss, injection, dataset, landmarker, metric, marker"
+KINDS = "embedder, generator, discriminator, loss, swap_loss, injection, dataset, landmarker, metric, marker"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -162,6 +162,16 @@ def swapper(
             show_default=False,
         ),
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Start from the weights of another run, as far as they fit: its folder, for generator and "
+            "discriminator, or a .safetensors file of one of them. Optimisers and images begin anew. "
+            "Not with --resume.",
+            show_default=False,
+        ),
+    ] = None,
     changes: Set = None,
     resume: Resume = False,
     limit: For = None,
@@ -186,6 +196,7 @@ def swapper(
         _recipe("swapper", out, recipe, wanted, changes, resume=resume),
         out,
         embedder=embedder,
+        start_from=start_from,
         resume=resume,
         duration=duration,
         accelerator=accelerator,
@@ -287,23 +298,44 @@ def _recipe_table(recipe: Options) -> Table:
     rows = table("option", "value", "allowed", "what it does")
     for info in recipe.infos():
         value = getattr(recipe, info.name)
-        rows.add_row(info.name, _shown(value), info.limits or info.type, info.help)
+        allowed = info.limits or info.type.replace("smoothswap.training.recipe_parts.", "")
+        parts = _parts(recipe, info.name)
+        if parts is None:
+            rows.add_row(info.name, _shown(value), allowed, info.help)
+            continue
+        allowed = ", ".join(f"{each.name} {each.limits}" for each in parts.infos() if each.limits)
+        rows.add_row(info.name, "" if value else "none", allowed, info.help)
+        for name, part in value.items():
+            rows.add_row(f"{info.name}.{name}", _shown(part), "", "")
     return rows
+
+
+def _parts(recipe: Options, name: str) -> type[Options] | None:
+    """The class of the parts where an option holds several by name (losses, mixed data sets)."""
+    from smoothswap.training.recipes import TrainingRecipe, map_names
+
+    return map_names(type(recipe)).get(name) if isinstance(recipe, TrainingRecipe) else None
 
 
 def _shown(value: object) -> str:
     from smoothswap.training import Part
 
     if isinstance(value, Part):
-        return " ".join([value.name, *(f"{key}={item}" for key, item in value.options.items())])
+        own = {info.name: getattr(value, info.name) for info in value.infos() if info.name not in ("name", "options")}
+        usual = {info.name: info.default for info in value.infos()}
+        kept = {key: item for key, item in own.items() if key in ("weight", "share") or item != usual[key]}
+        return " ".join([value.name, *(f"{key}={_shown(item)}" for key, item in {**kept, **value.options}.items())])
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _changes(words: Sequence[str] | None) -> dict[str, str]:
-    changes = {}
+    changes: dict[str, str] = {}
     for word in words or ():
         name, equals, value = word.partition("=")
         if not (name and equals):
             raise ConfigError(f"--set cannot be {word!r}", hint="write --set OPTION=VALUE, such as --set batch_size=16")
-        changes[name] = value
+        if changes.setdefault(name, value) != value:
+            raise ConfigError(
+                f"{name} cannot be both {changes[name]!r} and {value!r}", hint=f"write --set {name}=… once"
+            )
     return changes

@@ -83,4 +83,8 @@ class FaceDataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """`{"image": uint8 [3, S, S], "person": int}`."""
+        """`{"image": uint8 [3, S, S], "person": int}`.
+
+        A data set of true swaps gives `source` and `truth` beside them, uint8 [3, S, S], for the target `image`; and
+        perhaps `face` and `head`, uint8 [2, S, S], shares of the pixels (255: all) in target and truth.
+        """

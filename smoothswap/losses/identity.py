@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options
+from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.arguments import same_shape, vectors
 from smoothswap.losses.swap_batch import Need, SwapBatch
 
@@ -41,8 +42,10 @@ class IdentityLoss(nn.Module):
             A scalar in 0 … 2, in at least float32.
 
         Raises:
-            ArgumentError: wrong or different shapes, non-finite vectors.
+            ArgumentError: no vectors, wrong or different shapes, non-finite vectors.
         """
+        if not batch.z_swapped:
+            raise ArgumentError("the batch has no identity vectors")
         each = [self.distance(z, other) for z, other in zip(batch.z_swapped, batch.z_source, strict=True)]
         return torch.stack(each).mean()
 

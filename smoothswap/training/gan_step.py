@@ -103,10 +103,12 @@ class GanStep:
         total = torch.zeros((), device=swapped.device)
         by_logits = [(loss, weight) for loss, weight in active if "logits" in loss.needs]
         if by_logits:
-            numbers, gradient = self._train_discriminator(batch, by_logits, inputs, with_r1=with_r1)
+            numbers, gradients = self._train_discriminator(batch, by_logits, inputs, with_r1=with_r1)
             values |= numbers
-            # The product's gradient with respect to `swapped` is `gradient`: no second pass of the discriminator.
-            total = total + (swapped * gradient).sum()
+            # The gradient of each product is the one that is known already: no second pass of the discriminator.
+            for tensor, gradient in zip((swapped, *batch.z_swapped), gradients, strict=True):
+                if gradient is not None:
+                    total = total + (tensor * gradient).sum()
         for loss, weight in active:
             if "logits" not in loss.needs:
                 value = loss(batch, inputs.knows)
@@ -134,11 +136,12 @@ class GanStep:
 
     def _train_discriminator(
         self, batch: SwapBatch, losses: list[tuple[BuiltLoss, float]], inputs: SwapInputs, *, with_r1: bool
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    ) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:
         """Add the discriminator's gradients.
 
         Returns:
-            Numbers for the log, and the gradient of the losses that need logits with respect to the swapped pictures.
+            Numbers for the log, and the gradients of the losses that need logits with respect to the swapped pictures
+            and to each embedder's vectors of them; None where they do not depend on them.
         """
         fabric, discriminator = self.fabric, cast(nn.Module, self.discriminator)
         fake = batch.swapped.detach().requires_grad_()
@@ -146,10 +149,11 @@ class GanStep:
         with fabric.autocast():
             fake_logits = discriminator(fake).float()
             real_logits = discriminator(real).float()
-        seen = replace(batch, swapped=fake, logits=fake_logits)
+        vectors = tuple(z.detach().requires_grad_() for z in batch.z_swapped)
+        seen = replace(batch, swapped=fake, z_swapped=vectors, logits=fake_logits)
         each = {loss.name: loss(seen, inputs.knows) for loss, _ in losses}
         summed = torch.stack([weight * each[loss.name] for loss, weight in losses]).sum()
-        (gradient,) = torch.autograd.grad(summed, fake, retain_graph=True)
+        gradients = torch.autograd.grad(summed, (fake, *vectors), retain_graph=True, allow_unused=True)
         loss = self.adversarial.discriminator(real_logits, fake_logits)
         values = {f"loss_{name}": value.detach() for name, value in each.items()} | {
             "loss_discriminator": loss.detach(),
@@ -162,7 +166,7 @@ class GanStep:
             loss = loss + self.r1.weight * penalty
         trained = [weight for weight in discriminator.parameters() if weight.requires_grad]
         fabric.backward(loss / self.recipe.accumulate, inputs=trained)
-        return values, gradient
+        return values, gradients
 
 
 def frozen_embedder(file: Path, device: torch.device, memory: torch.memory_format) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The health panel of a swapper: whether it swaps, and whether the two players are in balance.
+"""The health panel of a swapper: whether it swaps, and whether the two networks are in balance.
 
 "It trains but it does not swap" looks like success in every loss but one: the output copies the target, the change
 loss is near 0, the discriminator is content. The panel puts the numbers that tell side by side, and says so aloud.
@@ -58,7 +58,7 @@ class Health:
         return "copies", (
             f"the output copies the target: after {images:,} images it is no nearer to the source's person "
             f"({source:.2f}) than to the target's ({target:.2f}). "
-            "Lower change_weight, raise identity_weight, or check that the embedder tells people apart."
+            "Lower losses.change.weight, raise losses.identity.weight, or check that the embedder tells people apart."
         )
 
     def _won_by_discriminator(self, means: Mapping[str, float]) -> tuple[str, str]:
@@ -76,11 +76,13 @@ class Health:
         if not self.values:
             return "nothing measured yet"
         value = {name: f"{number:.2f}" for name, number in self.values.items()}
-        return (
+        said = (
             f"cosine to source {value.get('similarity_source', '–')}, to target {value.get('similarity_target', '–')}"
             f" · {self.values.get('psnr_target', math.nan):.1f} dB to the target picture"
-            f" · D right on real {value.get('accuracy_real', '–')}, on swapped {value.get('accuracy_fake', '–')}"
         )
+        if "accuracy_real" not in value:  # no discriminator, or one that rests
+            return said
+        return f"{said} · D right on real {value['accuracy_real']}, on swapped {value['accuracy_fake']}"
 
     def state(self) -> dict[str, Any]:
         """What a resumed training needs to go on alike."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothswap.core.errors import ConfigError
+from smoothswap.core.errors import ConfigError, PluginError
+from smoothswap.core.names import did_you_mean
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.training.parts import build_part
 from smoothswap.training.recipe_parts import LossTerm
@@ -52,6 +53,7 @@ class LossTerms:
 
     Raises:
         ConfigError: a loss needs what the run does not have.
+        PluginError: a loss declares a need that there is not.
         UnknownNameError: no such loss.
     """
 
@@ -59,7 +61,7 @@ class LossTerms:
         self.all: list[BuiltLoss] = []
         for name, term in terms.items():
             loss = build_part(term, "swap_loss")
-            needs = frozenset(getattr(loss, "needs", ()))
+            needs = _needs(loss, name, term)
             missing = needs - has - {"logits"}
             if missing:
                 raise ConfigError(
@@ -82,6 +84,18 @@ class LossTerms:
     def panel(self, images: int) -> str:
         """The weights as they are now, in one line."""
         return ", ".join(f"{_SIGNS.get(loss.name, loss.name)} {weight:.3g}" for loss, weight in self.active(images))
+
+
+def _needs(loss: Any, name: str, term: LossTerm) -> frozenset[Need]:
+    declared = getattr(loss, "needs", ())
+    declared = (declared,) if isinstance(declared, str) else tuple(declared)
+    for need in declared:
+        if need not in _WORDS:
+            raise PluginError(
+                f"the loss {name!r} ({term.name}) declares the need {need!r}{did_you_mean(need, _WORDS)}",
+                f"needs: {', '.join(_WORDS)}",
+            )
+    return frozenset(declared)
 
 
 _SIGNS = {"identity": "λ_id", "change": "λ_chg"}

@@ -53,8 +53,16 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
     own = {field.name for field in dataclasses.fields(cls)} - {"name", "options"}
     if option in own:
         return {**parts, name: dataclasses.replace(part, **{option: cls.parse(option, text)})}
+    config = _config(part.name, kind)
+    if option not in _names(config) and not option.startswith("options."):
+        known = {"name", *own, *_names(config)}
+        raise UnknownNameError(
+            f"unknown option {option!r} of {head}.{name}{did_you_mean(option, known)}",
+            f"options of the recipe: name, {', '.join(sorted(own))}",
+            f"options of {part.name}: {', '.join(sorted(_names(config))) or 'none'}",
+        )
     option = option.removeprefix("options.")
-    value = _config(part.name, kind).parse(option, text)
+    value = config.parse(option, text)
     return {**parts, name: dataclasses.replace(part, options={**part.options, option: value})}
 
 

@@ -27,14 +27,14 @@ class Part(Options):
 class LossTerm(Part):
     """A loss of the swapper by name, and how much it counts after so many images.
 
-    With `changes_at` the weight is `weight_before` up to that many images, and goes to `weight` over the next
-    `changes_over` images, linearly.
+    The weight is `weight_before` up to `changes_at` images, and goes to `weight` over the next `changes_over` images,
+    linearly. Where both are 0 it is `weight` from the start.
     """
 
     weight: float = option(1.0, "factor of the loss in the sum", at_least=0)
     weight_before: float = option(0.0, "the factor until changes_at", at_least=0)
-    changes_at: int = option(0, "images after which the factor changes; 0: it is `weight` from the start", at_least=0)
-    changes_over: int = option(0, "images over which it changes", at_least=0)
+    changes_at: int = option(0, "images after which the factor goes from weight_before to weight", at_least=0)
+    changes_over: int = option(0, "images over which it does; 0: at once", at_least=0)
 
     def weight_at(self, images: int) -> float:
         """The factor after so many images."""

@@ -142,6 +142,17 @@ class SwapperRecipe(TrainingRecipe):
             raise ConfigError(f"option 'betas' of SwapperRecipe needs two numbers, got {self.betas!r}")
         if not self.losses:
             raise ConfigError("the recipe has no losses", hint="name one: losses.identity.weight=4")
+        # The weights are straight lines between these, so a moment without any weight shows here.
+        ends = {
+            end for term in self.losses.values() for end in (0, term.changes_at, term.changes_at + term.changes_over)
+        }
+        for images in sorted(ends):
+            if images < self.images and not any(term.weight_at(images) > 0 for term in self.losses.values()):
+                raise ConfigError(
+                    f"no loss has a weight after {images:,} images",
+                    *(f"losses.{name}: {term.weight_at(images):g}" for name, term in self.losses.items()),
+                    hint="give one a weight, or a weight_before",
+                )
         total = sum(part.share for part in self.mix.values())
         if total >= 1:
             raise ConfigError(

@@ -106,7 +106,7 @@ def train_swapper(
         if fabric.global_rank == 0:
             _keep_copy(embedder_file, out / EMBEDDER)
             if not resume:
-                keep_start(starts, out)
+                keep_start(work.starts, out)
             keep_recipe(recipe, out)
         return Loop(
             work,
@@ -154,7 +154,8 @@ class SwapperWork:
         starts: files whose weights generator and discriminator start from, by kind.
 
     Attributes:
-        messages: what of those files fits, for the log.
+        starts: those of the files for which the recipe has a network.
+        messages: what of them fits, for the log.
 
     Raises:
         ConfigError, InputError, CheckpointError, UnknownNameError: parts that cannot be had or do not fit together.
@@ -183,10 +184,15 @@ class SwapperWork:
         self.gan = GanStep(recipe, fabric, files, _known(self.datasets))
         self.generator, self.discriminator = self.gan.generator, self.gan.discriminator
         self.messages: list[str] = []
-        for kind, file in (starts or {}).items():
-            network = getattr(self, kind)
-            if network is not None:
-                self.messages += start_weights(network, file, what=kind)
+        self.starts = {kind: file for kind, file in (starts or {}).items() if getattr(self, kind) is not None}
+        if starts and not self.starts:
+            raise ConfigError(
+                "the recipe has no discriminator, there is nothing to start from",
+                "none of its losses needs one",
+                hint="name the file of a generator, or a folder with generator.safetensors",
+            )
+        for kind, file in self.starts.items():
+            self.messages += start_weights(getattr(self, kind), file, what=kind)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(self.generator, recipe.learning_rate, recipe.betas, fabric.device)
         self.discriminator_optimizer: Optimizer | None = None
@@ -276,6 +282,8 @@ class SwapperWork:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Return to a state.
 
+        A discriminator that the run has only from now on, by a loss that was added, begins anew.
+
         Raises:
             CheckpointError: weights that do not fit, or another embedder than the run's.
         """
@@ -285,10 +293,13 @@ class SwapperWork:
                 f"sha256 {state['embedder_hash'][:12]}… then, {self.embedder_hash[:12]}… now",
                 hint="resume without naming an embedder: the run has its own copy",
             )
+        added = {"discriminator", "discriminator_optimizer"} - state.keys()
         for name, network in self._networks().items():
-            weights.load_into(network, state[name], where=f"checkpoint: {name}")
+            if name not in added:
+                weights.load_into(network, state[name], where=f"checkpoint: {name}")
         for name, optimizer in self._optimizers().items():
-            restore_optimizer(optimizer, state[name])
+            if name not in added:
+                restore_optimizer(optimizer, state[name])
         self.data.restore(state["data"])
         self.health.restore(state["health"])
 
@@ -301,9 +312,8 @@ class SwapperWork:
 
 
 def _known(datasets: Mapping[str, FaceDataset]) -> set[Need]:
-    """What at least one data set knows beside its pictures."""
-    known: set[Need] = set()
-    for dataset in datasets.values():
-        if knows_truth(dataset):
-            known |= {"truth", "masks"} if {"face", "head"} <= set(dataset[0]) else {"truth"}
-    return known
+    """What the data sets know beside their pictures: the truth where one does, masks where all of those give them."""
+    with_truth = [dataset for dataset in datasets.values() if knows_truth(dataset)]
+    if not with_truth:
+        return set()
+    return {"truth", "masks"} if all({"face", "head"} <= set(dataset[0]) for dataset in with_truth) else {"truth"}

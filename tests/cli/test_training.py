@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -95,14 +96,61 @@ def test_what_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("more", [["--for", "0s"], ["--data", "nowhere"]])
-def test_what_a_swapper_refuses(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+TWICE = ["--set", "losses.identity.weight=4", "--set", "losses.identity.weight=2"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--for", "0s"], "write --for 90m"),
+        (["--data", "nowhere"], "with images, with one sub-folder for each person"),
+        (["--start-from", "nowhere"], "no model 'nowhere' to start from"),
+        (TWICE, "losses.identity.weight cannot be both '4' and '2'\nwrite --set losses.identity.weight=… once\n"),
+        (["--set", "losses.identiti.weight=4"], "Did you mean 'identity'"),
+    ],
+)
+def test_what_a_swapper_refuses(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], says: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = run("train", "swapper", "--out", "run", "--embedder", "f.safetensors", *more)
     assert outcome.code == 2
-    assert more[0] == "--data" or "write --for 90m" in outcome.err
-    assert more[0] == "--for" or "with images, with one sub-folder for each person" in outcome.err
+    assert says in outcome.err
     assert list(tmp_path.iterdir()) == []
+
+
+TINY_SWAPPER = {
+    "image_size": 16, "data.name": "test_colours", "validation": "none", "images": 8, "batch_size": 4,
+    "generator.name": "smooth_unet", "generator.base_channels": 8, "generator.channel_multipliers": "1,1",
+    "generator.blocks_per_level": 1, "generator.attention_resolutions": "", "warmup_images": 0,
+    "discriminator.channel_base": 128, "discriminator.channel_max": 8,
+}  # fmt: skip
+
+
+def test_a_swapper_starts_from_another_runs_weights(run: Run, tmp_path: Path) -> None:
+    importlib.import_module("training.tiny")
+    options = {"dim": 8, "widths": (8, 8), "blocks": (1, 1), "flat_channels": 4, "hidden": 16}
+    f = smoothswap.save(smoothswap.build("small_resnet", input_size=16, **options), tmp_path / "f.safetensors")
+    changes = [word for key, value in TINY_SWAPPER.items() for word in ("--set", f"{key}={value}")]
+    words = ["train", "swapper", "--embedder", f, "--accelerator", "cpu", "--no-progress", *changes]
+    # The same value twice is no contradiction.
+    assert run(*words, "--out", tmp_path / "first", "--set", "images=8").code == 0
+    again = run(*words, "--out", tmp_path / "next", "--start-from", tmp_path / "first")
+    assert again.code == 0
+    record = json.loads((tmp_path / "next" / "started_from.json").read_text())
+    assert sorted(record) == ["discriminator", "generator"]
+    refused = run("train", "swapper", "--out", tmp_path / "next", "--resume", "--start-from", tmp_path / "first")
+    assert refused.code == 2
+    assert "a resumed run has its own weights" in refused.err
+
+
+def test_a_recipe_s_losses_and_data_sets_are_shown_as_they_are_set(run: Run) -> None:
+    lines = [line.split() for line in run("train", "recipes", "swapper", "faceworld_64").out.splitlines()]
+    assert ["losses.identity", "identity", "weight=4"] in lines
+    at = next(number for number, line in enumerate(lines) if line[:1] == ["losses.change"])
+    shown = [word for line in lines[at : at + 3] for word in line]
+    assert shown == ["losses.change", "change", "weight=2", "weight_before=0.25", "changes_at=10000"]
+    assert next(line for line in lines if line[:1] == ["mix"])[1:6] == ["none", "share", ">", "0,", "<"]
 
 
 def test_the_time_of_a_call_ends_it_and_the_next_one_goes_on(run: Run, tmp_path: Path) -> None:

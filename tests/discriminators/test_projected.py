@@ -254,14 +254,14 @@ def astronaut_crop():
 @needs_weights
 def test_heads_learn_to_tell_noisy_from_clean_with_r1():
     discriminator = make(pretrained=True, scales=2, mixing_channels=32, head_channels=32)
-    adversarial, r1 = smoothswap.build("adversarial", "loss"), smoothswap.build("r1", "loss", gamma=0.1)
+    adversarial, r1 = smoothswap.build("adversarial", "swap_loss"), smoothswap.build("r1", "loss", gamma=0.1)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=4e-3, betas=(0.0, 0.99))
     losses = []
     for step in range(33):
         real = F.interpolate(images(8, 4, seed=step), size=32, mode="bicubic").requires_grad_(step % 16 == 0)
         fake = real.detach() + 0.1 * torch.randn(real.shape, generator=torch.Generator().manual_seed(step))
         real_logits = discriminator(real)
-        loss = adversarial(real_logits, discriminator(fake))
+        loss = adversarial.discriminator(real_logits, discriminator(fake))
         losses.append(loss.item())
         if step % 16 == 0:
             loss = loss + r1.weight * r1(real_logits, real)

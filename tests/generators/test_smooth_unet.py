@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError
+from smoothswap.generators.smooth_unet import fold, unfold
 
 TINY = {
     "image_size": 16,
@@ -29,6 +30,15 @@ VARIANTS = [
     {"identity_mlp_layers": 3, "identity_scale": "unit_length"},
     {"attention_resolutions": (), "fir_kernel": (1.0, 2.0, 1.0)},
     {"recompute": True, "blocks_per_level": 2},
+    {"patch": 2, "attention_resolutions": (4,)},
+    {"patch": 4, "channel_multipliers": (1,), "attention_resolutions": ()},
+    {"patch": 2, "attention_resolutions": (), "progressive": "none", "progressive_input": "residual"},
+]
+BLENDS = [
+    {"output": "blend"},
+    {"output": "blend", "patch": 2, "attention_resolutions": (4,)},
+    {"output": "blend", "patch": 2, "attention_resolutions": (8,), "progressive": "none", "block": "ddpm"},
+    {"output": "blend", "progressive": "residual", "progressive_input": "residual"},
 ]
 
 
@@ -62,7 +72,59 @@ def test_starts_as_the_identity_map(options):
     torch.testing.assert_close(make(**options)(target, identity), target, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("options", VARIANTS)
+@pytest.mark.parametrize("options", BLENDS)
+def test_blend_starts_near_the_target(options):
+    target, identity = inputs()
+    # A share σ(−3) of the image that the network draws, which is still black (0): 5 % paler.
+    expected = target * (1 - torch.sigmoid(torch.tensor(-3.0)))
+    torch.testing.assert_close(make(**options)(target, identity), expected, atol=1e-3, rtol=0)
+
+
+def test_blend_is_between_the_target_and_what_is_drawn():
+    generator = make(output="blend", progressive="none")
+    target, identity = inputs()
+    drawn = torch.tensor([0.5, -0.25, 1.0])
+    generator.head.conv.weight.data.zero_()
+    for mask, share in ((-97.0, 0.0), (3.0, 0.5), (103.0, 1.0)):
+        generator.head.conv.bias.data = torch.cat([drawn, torch.tensor([mask])])
+        expected = (1 - share) * target + share * drawn[None, :, None, None]
+        torch.testing.assert_close(generator(target, identity), expected)
+
+
+def test_patches_fold_into_channels_and_back():
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    # The channels are the places in a patch, row by row.
+    assert fold(image, 2)[0, :, 0, 1].tolist() == [2, 3, 6, 7]
+    assert fold(image, 2).shape == (1, 4, 2, 2)
+    images = torch.rand(2, 3, 12, 12)
+    for patch in (1, 2, 3, 4):
+        folded = fold(images, patch)
+        assert folded.shape == (2, 3 * patch**2, 12 // patch, 12 // patch)
+        assert torch.equal(unfold(folded, patch), images)
+    last = fold(images.contiguous(memory_format=torch.channels_last), 2)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(last, fold(images, 2))
+
+
+def test_patches_make_the_first_level_smaller_and_its_images_deeper():
+    generator = make(patch=2, attention_resolutions=(4,))
+    assert generator.config.sizes == (8, 4)
+    assert generator.stem.weight.shape == (8, 12, 3, 3)
+    assert generator.up[-1].to_pyramid.conv.weight.shape == (12, 8, 3, 3)
+    assert make(patch=2, output="blend", attention_resolutions=()).up[-1].to_pyramid.conv.weight.shape[0] == 16
+    target, identity = inputs()
+    assert generator(target, identity).shape == (2, 3, 16, 16)
+
+
+def test_the_blending_preset_is_for_64_px():
+    generator = smoothswap.build("smooth_unet_64_blend", identity_dim=6)
+    assert (generator.config.patch, generator.config.output, generator.image_size) == (2, "blend", 64)
+    assert generator.config.sizes == (32, 16, 8)
+    _, identity = inputs(1)
+    assert generator(torch.zeros(1, 3, 64, 64), identity).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize("options", VARIANTS + BLENDS)
 def test_identity_changes_the_output_and_gradients_reach_every_parameter(options):
     generator = shake(make(**options))
     target, identity = inputs()
@@ -148,6 +210,11 @@ def test_wrong_tensors(target, identity, message):
         ({"image_size": 18, "channel_multipliers": (1, 2, 2)}, "image_size=18 cannot be halved 2 times"),
         ({"image_size": 2, "attention_resolutions": ()}, "image_size=2"),
         ({"channel_multipliers": ()}, "channel_multipliers is empty"),
+        ({"patch": 3}, r"image_size=16 cannot be folded into patches of 3 and halved 1 times(?s:.*)multiple of 6"),
+        ({"patch": 8}, r"patches of 8 and halved 1 times(?s:.*)at least 32"),
+        ({"patch": 0}, "'patch' of SmoothUnet cannot be 0"),
+        ({"patch": 2, "attention_resolutions": (16,)}, "names 16, which no level has(?s:.*)8, 4"),
+        ({"output": "mix"}, "output"),
         ({"attention_resolutions": (5,)}, "names 5, which no level has"),
         ({"fir_kernel": (1.0, -1.0)}, "no resampling filter"),
         ({"progressive": "skip"}, "progressive"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import smoothswap
+from smoothswap.losses.swap_batch import SwapBatch
 
 LABELS = torch.tensor([0, 0, 1, 1])
 IMAGES = torch.zeros(4, 3, 8, 8)
@@ -17,7 +18,6 @@ IMAGES = torch.zeros(4, 3, 8, 8)
         ("supcon", {}, LABELS),
         ("arcface", {"people": 2, "dim": 6}, LABELS),
         ("softmax", {"people": 2, "dim": 6}, LABELS),
-        ("identity", {}, torch.ones(4, 6)),
     ],
 )
 def test_embedding_losses(name: str, options: dict[str, int], second: torch.Tensor) -> None:
@@ -26,8 +26,22 @@ def test_embedding_losses(name: str, options: dict[str, int], second: torch.Tens
     torch.testing.assert_close(compiled(z, second), loss(z, second))
 
 
-def test_picture_and_logit_losses() -> None:
-    change, adversarial = smoothswap.build("change", "loss"), smoothswap.build("adversarial", "loss")
-    for loss, pair in ((change, (IMAGES + 1, IMAGES)), (adversarial, (torch.ones(4, 1), torch.zeros(4, 1)))):
-        compiled = torch.compile(loss, fullgraph=True, backend="eager")
-        torch.testing.assert_close(compiled(*pair), loss(*pair))
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("adversarial", {}), ("identity", {}), ("change", {"self_weight": 2.0}), ("truth", {"square": 1.0, "edges": 1.0})],
+)
+def test_swap_losses(name: str, options: dict[str, float]) -> None:
+    z = torch.randn(4, 6)
+    batch = SwapBatch(
+        swapped=torch.randn_like(IMAGES),
+        target=IMAGES,
+        source=IMAGES,
+        self_pair=torch.arange(4) < 1,
+        z_swapped=(z, z[:, :3]),
+        z_source=(z + 1, z[:, 3:]),
+        logits=z[:, :1],
+        truth=IMAGES + 1,
+    )
+    loss = smoothswap.build(name, "swap_loss", **options)
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(batch), loss(batch))

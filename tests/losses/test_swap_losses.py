@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,36 +12,68 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.change import ChangeLoss
 from smoothswap.losses.identity import IdentityLoss
+from smoothswap.losses.swap_batch import SwapBatch
 
 IDENTITY = IdentityLoss(IdentityLoss.Config())
 CHANGE = ChangeLoss(ChangeLoss.Config())
 ADVERSARIAL = AdversarialLoss(AdversarialLoss.Config())
 
 
+def batch(count: int = 2, **known: Any) -> SwapBatch:
+    """Black pictures of 4 px, with what a test knows better."""
+    black = torch.zeros(count, 3, 4, 4)
+    return SwapBatch(
+        **{"swapped": black, "target": black, "source": black, "self_pair": torch.zeros(count) > 0, **known}
+    )
+
+
+def identity(z_swapped: torch.Tensor, z_source: torch.Tensor) -> torch.Tensor:
+    return IDENTITY(batch(len(z_swapped), z_swapped=(z_swapped,), z_source=(z_source,)))
+
+
+def change(swapped: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return CHANGE(batch(len(swapped), swapped=swapped, target=target))
+
+
 def test_identity_by_hand() -> None:
     # Cosines 1, 0 and −1, whatever the lengths.
     swap = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]])
     source = torch.tensor([[5.0, 0.0], [1.0, 0.0], [-4.0, -4.0]])
-    assert IDENTITY(swap, source).item() == pytest.approx((0 + 1 + 2) / 3)
+    assert identity(swap, source).item() == pytest.approx((0 + 1 + 2) / 3)
+
+
+def test_identity_is_the_mean_over_embedders_whatever_their_lengths() -> None:
+    same, other = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    vectors = {"z_swapped": (same, other), "z_source": (same, -other)}
+    assert IDENTITY(batch(1, **vectors)).item() == pytest.approx((0 + 2) / 2)
 
 
 def test_change_by_hand() -> None:
     swapped, target = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
     swapped[0, 1, 2, 3] = 2.0
     target[1, 0, 0, 0] = 1.0
-    assert CHANGE(swapped, target).item() == pytest.approx((4 + 1) / (2 * 48))
+    assert change(swapped, target).item() == pytest.approx((4 + 1) / (2 * 48))
+
+
+def test_change_of_self_pairs_has_a_weight_of_its_own() -> None:
+    swapped = torch.zeros(2, 3, 4, 4)
+    swapped[0], swapped[1] = 1.0, 2.0
+    loss = ChangeLoss(ChangeLoss.Config(self_weight=3.0))
+    pairs = batch(swapped=swapped, self_pair=torch.tensor([True, False]))
+    assert loss(pairs).item() == pytest.approx((3 * 1 + 4) / 2)
+    assert CHANGE(pairs).item() == pytest.approx((1 + 4) / 2)
 
 
 def test_change_reads_both_pictures() -> None:
     swapped, target = torch.randn(2, 3, 4, 4, requires_grad=True), torch.randn(2, 3, 4, 4, requires_grad=True)
-    CHANGE(swapped, target).backward()
+    change(swapped, target).backward()
     torch.testing.assert_close(swapped.grad, 2 * (swapped - target).detach() / swapped.numel())
     assert torch.equal(swapped.grad, -target.grad)
 
 
 def test_identity_gradient_reaches_the_swap() -> None:
     swap, source = torch.randn(2, 8, requires_grad=True), torch.randn(2, 8)
-    IDENTITY(swap, source).backward()
+    identity(swap, source).backward()
     assert (swap.grad.abs().sum(1) > 0).all()
 
 
@@ -50,21 +83,22 @@ def test_adversarial_by_hand() -> None:
     assert ADVERSARIAL.generator(fake).item() == pytest.approx((soft(1) + soft(-3)) / 2)
     expected = (soft(-1) + soft(3)) / 2 + (soft(-2) + soft(0)) / 2
     assert ADVERSARIAL.discriminator(real, fake).item() == pytest.approx(expected)
-    assert ADVERSARIAL(real, fake) == ADVERSARIAL.discriminator(real, fake)
+    assert ADVERSARIAL(batch(logits=fake)) == ADVERSARIAL.generator(fake)
 
 
 def test_adversarial_of_an_ignorant_discriminator() -> None:
-    assert ADVERSARIAL(torch.zeros(4, 1), torch.zeros(4, 1)).item() == pytest.approx(2 * math.log(2))
+    zeros = torch.zeros(4, 1)
+    assert ADVERSARIAL.discriminator(zeros, zeros).item() == pytest.approx(2 * math.log(2))
 
 
 def test_adversarial_does_not_saturate() -> None:
-    # A generator that is seen through with certainty must still get a gradient: slope −1, not 0.
+    # A generator that is seen through with certainty must still get a gradient: a derivative of −1, not 0.
     fake = torch.full((1, 1), -50.0, requires_grad=True)
     ADVERSARIAL.generator(fake).backward()
     assert fake.grad.item() == pytest.approx(-1.0)
 
 
-def test_players_want_opposite_things() -> None:
+def test_generator_and_discriminator_want_opposite_things() -> None:
     fake = torch.zeros(3, 1, requires_grad=True)
     (generators,) = torch.autograd.grad(ADVERSARIAL.generator(fake), fake)
     (discriminators,) = torch.autograd.grad(ADVERSARIAL.discriminator(torch.zeros(3, 1), fake), fake)
@@ -72,22 +106,38 @@ def test_players_want_opposite_things() -> None:
     assert (discriminators > 0).all()
 
 
-@pytest.mark.parametrize("loss", [IDENTITY, ADVERSARIAL])
-def test_gradient(loss: torch.nn.Module) -> None:
-    a, b = (torch.randn(3, 1 if loss is ADVERSARIAL else 4, dtype=torch.float64, requires_grad=True) for _ in "ab")
+@pytest.mark.parametrize(("loss", "width"), [(identity, 4), (ADVERSARIAL.discriminator, 1)])
+def test_gradient(loss: Any, width: int) -> None:
+    a, b = (torch.randn(3, width, dtype=torch.float64, requires_grad=True) for _ in "ab")
     assert torch.autograd.gradcheck(loss, (a, b))
+
+
+def test_some_pictures_of_a_batch() -> None:
+    z, logits = torch.arange(6.0).view(3, 2), torch.arange(3.0).view(3, 1)
+    whole = batch(3, z_swapped=(z, z + 10), z_source=(z, z), logits=logits, truth=torch.rand(3, 3, 4, 4))
+    some = whole.select(torch.tensor([True, False, True]))
+    assert len(some) == 2
+    assert torch.equal(some.z_swapped[1], z[[0, 2]] + 10)
+    assert torch.equal(some.logits, logits[[0, 2]])
+    assert torch.equal(some.truth, whole.truth[[0, 2]])
+    assert some.face is None
+    assert torch.equal(whole.select(slice(1, 2)).z_source[0], z[1:2])
 
 
 def test_errors() -> None:
     with pytest.raises(ArgumentError, match=r"z_swap has shape \[2, 8\], z_source has shape \[1, 8\]"):
-        IDENTITY(torch.randn(2, 8), torch.randn(1, 8))
+        identity(torch.randn(2, 8), torch.randn(1, 8))
     with pytest.raises(ArgumentError, match=r"swapped has shape \[2, 3, 4, 4\], target has shape \[2, 3, 8, 8\]"):
-        CHANGE(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 8, 8))
+        change(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 8, 8))
     with pytest.raises(ArgumentError, match=r"swapped has dtype torch.uint8"):
-        CHANGE(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+        change(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     with pytest.raises(ArgumentError, match=r"swapped has shape \[3, 4, 4\]"):
-        CHANGE(torch.zeros(3, 4, 4), torch.zeros(3, 4, 4))
+        change(torch.zeros(3, 4, 4), torch.zeros(3, 4, 4))
     with pytest.raises(ArgumentError, match=r"fake_logits has shape \[2, 3\], but \[B, 1\] is needed"):
         ADVERSARIAL.generator(torch.zeros(2, 3))
     with pytest.raises(ArgumentError, match=r"real_logits holds 1 values of 2 that are NaN or infinite"):
-        ADVERSARIAL(torch.tensor([[torch.inf], [0.0]]), torch.zeros(2, 1))
+        ADVERSARIAL.discriminator(torch.tensor([[torch.inf], [0.0]]), torch.zeros(2, 1))
+    with pytest.raises(ArgumentError, match="the batch has no logits"):
+        ADVERSARIAL(batch())
+    with pytest.raises(ArgumentError, match="the batch has no identity vectors"):
+        IDENTITY(batch())

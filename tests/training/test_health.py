@@ -64,3 +64,12 @@ def test_numbers_that_are_not_finite_stop_the_training() -> None:
         check_finite({"loss": float("nan"), "other": 1.0}, 10)
     assert "loss = nan" in str(error.value)
     assert error.value.exit_code == 1
+
+
+def test_without_a_discriminator_nothing_is_said_of_it() -> None:
+    health = Health(copy_alarm_after=10**9)
+    seen = {name: value for name, value in line(0.5, 0.1).items() if not name.startswith("accuracy")}
+    assert health.update(seen, 10) == []
+    assert health.line() == "cosine to source 0.50, to target 0.10 · 24.0 dB to the target picture"
+    health.update(line(0.5, 0.1), 20)
+    assert health.line().endswith("· D right on real 0.70, on swapped 0.70")

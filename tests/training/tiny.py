@@ -40,4 +40,34 @@ class Colours:
         return {"image": (255 * (0.7 * colour + 0.3 * noise)).to(torch.uint8), "person": person}
 
 
+@register("test_true_swaps", kind="dataset")
+class TrueSwaps:
+    """Pairs with a truth that a test can check: the target, with the first channel of the source."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        image_size: int = option(SIZE, "side, pixels")
+        pairs: int = option(12, "pairs")
+        masks: bool = option(True, "give masks: the left half of target and truth is face, all of it head")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.people = config.pairs
+        self.labels = torch.arange(config.pairs)
+
+    def __len__(self) -> int:
+        return self.config.pairs
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        size = self.config.image_size
+        noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1000 + index))
+        target, source = (255 * noise).to(torch.uint8)
+        item = {"image": target, "source": source, "truth": torch.cat([source[:1], target[1:]]), "person": index}
+        if self.config.masks:
+            head = torch.full((2, size, size), 255, dtype=torch.uint8)
+            item |= {"face": head * (torch.arange(size) < size // 2), "head": head}
+        return item
+
+
 DATA = Part("test_colours")
+TRUE_SWAPS = Part("test_true_swaps")

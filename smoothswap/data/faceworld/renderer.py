@@ -19,7 +19,7 @@ RAYS_AT_ONCE = 65536
 """Fine rays in flight on a processor: more would leave its cache, fewer would cost calls."""
 
 BYTES_PER_RAY = 1024
-"""Memory that a fine ray takes at the most, about; at 128 px, two rays along each side of a pixel, 525 were seen."""
+"""Memory that a fine ray takes at the most, about; a processor took 633 at 128 px with two rays along each side."""
 
 MOST_RAYS = 2**23
 """Fine rays in flight on a GPU, however large: 128 pictures of 128 px with two rays along each side of a pixel."""

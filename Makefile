@@ -5,7 +5,8 @@
 #   make lint     ruff, mypy --strict, import layers
 #   make bench    our ops beside plain PyTorch, on the CPU; writes docs/benchmarks/
 #   make gpu      on a CUDA machine: build, test and measure there; writes docs/benchmarks/
-#   make clean    remove what the targets above made
+#   make gpu-train on a CUDA machine: train a swapper at 128 px for 9 minutes, called again go on; writes gpu-train/
+#   make clean    remove what the targets above made, but for trainings
 #
 # Variables:
 #   PYTHON=python3.12                 the interpreter to start from (3.11 or later)
@@ -19,11 +20,15 @@
 #   JOBS=2                            test processes
 #   INSTALL=0                         ask no package registry: the requirements are there, in PYTHON's own packages
 #       (VENV_FLAGS=--system-site-packages) or on PYTHONPATH
+#   OUT=gpu-train                     gpu-train: what it leaves, at most eight files of at most 16 MiB
+#   RUN_FOLDER=runs/gpu-train         gpu-train: the run with its checkpoints
+#   FOR=9m CALLS=1                    gpu-train: time of a call, and how many calls the training is to take
+#   TRAIN_FLAGS="--set batch_size=32" gpu-train: more options, as tests/benchmarks/gpu_train.py has them
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench gpu clean
+.PHONY: help install demo test lint bench gpu gpu-train clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,6 +37,11 @@ TORCH ?= torch==2.13.0
 TRITON ?= triton==3.6.*
 JOBS ?= 2
 INSTALL ?= 1
+OUT ?= gpu-train
+RUN_FOLDER ?= runs/gpu-train
+FOR ?= 9m
+CALLS ?= 1
+TRAIN_FLAGS ?=
 
 RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip --disable-pip-version-check install --quiet
@@ -73,6 +83,12 @@ bench: $(INSTALLED)
 gpu: export SMOOTHSWAP_NATIVE := 0
 gpu: $(INSTALLED)
 	$(VENV)/bin/python tests/benchmarks/gpu.py
+
+# Without a build of its own, which would take minutes of the GPU's time: the ops run in what is there, Triton or PyTorch.
+gpu-train: export SMOOTHSWAP_NATIVE := 0
+gpu-train: $(INSTALLED)
+	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(VENV)/bin/python tests/benchmarks/gpu_train.py \
+		--out $(OUT) --run $(RUN_FOLDER) --for $(FOR) --calls $(CALLS) $(TRAIN_FLAGS)
 
 clean:
 	rm -rf .venv build dist demo .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -175,6 +175,62 @@ def swapper_faceworld_64_guided() -> SwapperRecipe:
     )
 
 
+def swapper_faceworld_128_guided() -> SwapperRecipe:
+    """The same at 128 px for a GPU, which draws the heads itself: `make gpu-train`.
+
+    Length, weights and networks are choices that no run has tried yet.
+    """
+    blend = {
+        "patch": 2,
+        "output": "blend",
+        "block": "ddpm",
+        "resample_with_convolution": False,
+        "base_channels": 64,  # 8.0 M parameters: as float16 the file has less than 16 MiB
+        "channel_multipliers": (1, 2, 2, 3),
+        "blocks_per_level": 1,
+        "attention_resolutions": (16, 8),
+    }
+    return SwapperRecipe(
+        name="faceworld_128_guided",
+        image_size=128,
+        generator=Part("smooth_unet", blend),
+        discriminator=Part("stylegan2", {"channel_base": 4096, "channel_max": 256}),
+        data=Part(
+            "faceworld_swaps", {"groups": 1000, "people_per_group": 10, "pictures_per_person": 10, "cache": None}
+        ),
+        validation=Part(
+            "faceworld_swaps",
+            {
+                "split": "held_out_people",
+                "groups": 32,
+                "people_per_group": 4,
+                "pictures_per_person": 2,
+                "cache": None,
+            },
+        ),
+        images=480_000,
+        batch_size=64,
+        learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
+        betas=(0.9, 0.99),
+        losses={
+            "truth": LossTerm("truth", weight=10.0),
+            "identity": LossTerm("identity", weight=1.0, changes_at=80_000, changes_over=80_000),
+            # Last, for the sharpness that a distance in pixels does not reward.
+            "adversarial": LossTerm("adversarial", weight=0.1, changes_at=240_000, changes_over=80_000),
+        },
+        augment_identity=0.5,
+        channels_last=True,
+        warmup_images=6_400,
+        decay_floor=0.02,
+        ema_half_life=20_000,
+        log_every=640,
+        validate_every=64_000,
+        checkpoint_every=64_000,
+        copy_alarm_after=160_000,
+    )
+
+
 def swapper_paper_256() -> SwapperRecipe:
     """The paper's swapper: NCSN++ U-Net against StyleGAN2's discriminator on FFHQ; set `data.folder`.
 
@@ -209,6 +265,7 @@ _NAMED: dict[Kind, dict[str, Callable[[], Recipe]]] = {
     "swapper": {
         "faceworld_64": swapper_faceworld_64,
         "faceworld_64_guided": swapper_faceworld_64_guided,
+        "faceworld_128_guided": swapper_faceworld_128_guided,
         "paper_256": swapper_paper_256,
     },
 }

@@ -1,4 +1,4 @@
-"""The programs behind `make bench` and `make gpu`, tried at tiny sizes on the CPU; the tables, on made-up times."""
+"""The programs behind `make bench`, `make gpu` and `make gpu-train`, tiny and on the CPU; tables of made-up times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import facts, gpu, supcon_form, table
+import pytest
+from benchmarks import facts, gpu, gpu_train, supcon_form, table
 from benchmarks.clock import Clock, Turns
 from benchmarks.memory import _sampled, peak_bytes
 from benchmarks.supcon_child import Case, Child
@@ -66,6 +67,89 @@ def test_a_step_that_fails_or_hangs_is_an_entry_like_the_others():
     absent = gpu.perform(gpu.Step("bench", ["/nowhere/program"], 5))
     assert absent["exit_code"] == 127
     assert sum(step.seconds for step in gpu.steps("cuda", False, Path("rows"))) <= 540
+
+
+def gpu_train_program(folder: Path, *more: str, code: int = 0) -> str:
+    """Runs it for a few seconds on the CPU, in a process of its own, whose allocator it may change; what it said."""
+    program = [sys.executable, str(HERE / "gpu_train.py"), "--device", "cpu", "--tiny", "--for", "16s"]
+    program += ["--slowest", "0.1", *more]
+    done = subprocess.run(
+        [*program, "--out", str(folder / "out"), "--run", str(folder / "run")],
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr
+
+
+@pytest.mark.slow
+def test_gpu_train_program_trains_goes_on_and_leaves_small_files(tmp_path):
+    import torch
+
+    import smoothswap
+    from smoothswap.modules import weights
+    from smoothswap.training import load_recipe
+
+    said = gpu_train_program(tmp_path, "--calls", "2")
+    made = load_recipe(tmp_path / "out" / "recipe.json")
+    assert f"the training takes {made.images:,} images, for 2 calls of 16s" in said
+    files = {path.name: path for path in (tmp_path / "out").iterdir()}
+    named = {"generator.safetensors", "embedder.safetensors", "recipe.json", "train.jsonl", "log.txt"}
+    assert named < files.keys()
+    assert {Path(name).suffix for name in files.keys() - named} == {".png"}
+    assert len(files) <= 8
+    assert all(path.is_file() and path.stat().st_size <= gpu_train.LARGEST for path in files.values())
+    header, state = weights.read(files["generator.safetensors"])
+    assert {value.dtype for value in state.values()} == {torch.float16}
+    assert 0 < header["notes"]["images"] < made.images, "two calls take it"
+    face = torch.zeros(1, 3, 16, 16)
+    embedder, generator = (smoothswap.load(files[f"{name}.safetensors"]) for name in ("embedder", "generator"))
+    assert generator(face, embedder(torch.zeros(1, 3, 64, 64))).isfinite().all()
+
+    again = gpu_train_program(tmp_path)
+    assert "the training takes" not in again, "its length is decided once"
+    assert load_recipe(tmp_path / "out" / "recipe.json") == made
+    assert weights.read(files["generator.safetensors"])[0]["notes"]["images"] > header["notes"]["images"]
+    assert files["log.txt"].read_text(encoding="utf-8").count("images/s over the first") == 2
+
+
+@pytest.mark.slow
+def test_gpu_train_says_why_it_stops(tmp_path):
+    said = gpu_train_program(tmp_path, "--slowest", "1e9", code=1)
+    assert "images/s: less than 1e+09" in said.splitlines()[-1]
+    assert (tmp_path / "out" / "generator.safetensors").is_file(), "what there is is left all the same"
+    log = (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
+    assert log.splitlines()[-1] == said.splitlines()[-1]
+    said = gpu_train_program(tmp_path, "--set", "generator.base_channels=512", code=1)
+    assert "larger than 16 MiB" in said.splitlines()[-1]
+
+
+def test_gpu_train_fits_its_length_and_its_schedule():
+    from smoothswap.training import recipe
+
+    made = recipe("swapper", gpu_train.RECIPE)
+    gpu_train.check_size(made)
+    half = gpu_train.fitted(made, made.images / 2 + 10)
+    assert half.images == made.images // 2
+    for name, term in made.losses.items():
+        for images in (0, made.images // 3, made.images // 2, made.images):
+            assert half.losses[name].weight_at(images // 2) == pytest.approx(term.weight_at(images), abs=1e-6)
+    assert made.losses["adversarial"].weight_at(0) == 0 < made.losses["adversarial"].weight_at(made.images)
+
+
+def test_gpu_train_measures_the_last_seconds(tmp_path):
+    from smoothswap.training import TrainResult
+
+    log = tmp_path / "train.jsonl"
+    assert gpu_train.rate(log, TrainResult(log, 50, 10.0), 5) == 5
+    lines = [(100, 40.0), (200, 80.0), (1200, 90.0)]
+    log.write_text("".join(json.dumps({"images": n, "seconds": s}) + "\n" for n, s in lines))
+    assert gpu_train.rate(log, TrainResult(log, 2200, 100.0), 10) == 100
+    assert gpu_train.rate(log, TrainResult(log, 2200, 100.0), 30) == 100
+    assert gpu_train.rate(log, TrainResult(log, 2200, 110.0), 5) == 50, "none so late: since the last line"
 
 
 def test_targets_compare_with_the_best_of_their_contestants():

@@ -57,7 +57,7 @@ class _Parts:
         values = torch.stack(
             [
                 torch.stack(
-                    [torch.as_tensor(v, dtype=like.dtype, device=like.device).expand(self.count) for v in row], -1
+                    [(v if isinstance(v, Tensor) else like.new_full((), v)).expand(self.count) for v in row], -1
                 )
                 for row in self.rows
             ],

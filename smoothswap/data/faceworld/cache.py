@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -80,18 +81,16 @@ class Shards:
     def _open(self, shard: int) -> NDArray[np.uint8] | None:
         """The shard without reading it, or None where it is missing, cut short or of another shape."""
         first, last = self._range(shard)
-        try:
-            array = np.load(self.path(shard), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
-        fits = array.dtype == np.uint8 and array.shape == (last - first, self.channels, self.size, self.size)
-        return array if fits else None
+        return _open(self.path(shard), (last - first, self.channels, self.size, self.size))
 
     def _fill(self, missing: list[int], draw: Draw, workers: int, title: str) -> None:
+        # Other processes may fill the same cache: each in an order of its own, they seldom draw the same shard at once.
+        random.SystemRandom().shuffle(missing)
+        picture = self.channels, self.size, self.size
         with _progress(title, len(missing) * SHARD) as advance:
             if workers <= 1 or len(missing) == 1:
                 for shard in missing:
-                    _make(self.path(shard), draw, *self._range(shard))
+                    _make(self.path(shard), draw, *self._range(shard), picture)
                     advance(SHARD)
                 return
             context = multiprocessing.get_context("spawn")  # forking a process that has used torch threads can hang
@@ -99,7 +98,9 @@ class Shards:
                 with ProcessPoolExecutor(
                     min(workers, len(missing)), mp_context=context, initializer=_one_thread
                 ) as pool:
-                    jobs = [pool.submit(_make, self.path(shard), draw, *self._range(shard)) for shard in missing]
+                    jobs = [
+                        pool.submit(_make, self.path(shard), draw, *self._range(shard), picture) for shard in missing
+                    ]
                     try:
                         for job in as_completed(jobs):
                             job.result()
@@ -119,7 +120,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _make(path: Path, draw: Draw, first: int, last: int) -> None:
+def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """A shard without reading it, or None where it is missing, cut short or of another shape."""
+    try:
+        array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.dtype == np.uint8 and array.shape == shape else None
+
+
+def _make(path: Path, draw: Draw, first: int, last: int, picture: tuple[int, ...]) -> None:
+    if _open(path, (last - first, *picture)) is not None:
+        return  # another process has drawn it meanwhile
     pictures = draw(first, last)
     with write_aside(path) as aside, aside.open("wb") as file:
         np.save(file, pictures, allow_pickle=False)

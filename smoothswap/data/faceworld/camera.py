@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from smoothswap.data.faceworld.constants import constant
+
 PIVOT = (0.0, -0.12, 0.22)
 """The point of the head that stays in place when it turns: between face and ears, as an aligned crop does."""
 
@@ -25,13 +27,13 @@ def rotation(pose: Tensor) -> Tensor:
 
 def to_head(points: Tensor, turn: Tensor) -> Tensor:
     """Camera space -> head space: points [B, 3, N], turn [B, 3, 3]."""
-    pivot = points.new_tensor(PIVOT).view(1, 3, 1)
+    pivot = constant(points, *PIVOT).view(1, 3, 1)
     return turn.transpose(1, 2) @ (points - pivot) + pivot
 
 
 def to_pixels(points: Tensor, turn: Tensor, size: int) -> Tensor:
     """Head space [B, M, 3] -> [B, M, 2] x, y in pixels of a picture of `size`; the first pixel's centre is (0, 0)."""
-    pivot = points.new_tensor(PIVOT)
+    pivot = constant(points, *PIVOT)
     placed = (points - pivot) @ turn.transpose(1, 2) + pivot
     x, y = placed[..., 0], placed[..., 1]
     return torch.stack([(x + 1) * 0.5 * size - 0.5, (1 - y) * 0.5 * size - 0.5], -1)

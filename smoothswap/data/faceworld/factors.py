@@ -121,8 +121,10 @@ class Factors:
         return cls(identity.repeat(count, 1), *zeros, light.repeat(count, 1), background.repeat(count, 1))
 
     def to(self, device: torch.device | str) -> Factors:
-        """The same factors on another device."""
-        return Factors(*(getattr(self, name).to(device) for name in NAMES))
+        """The same factors on another device, in one transfer, for which a GPU's queue is not waited for."""
+        device = torch.device(device)
+        whole = torch.cat([getattr(self, name) for name in NAMES], 1).to(device, non_blocking=device.type == "cuda")
+        return Factors(*torch.split(whole, [len(names) for names in NAMES.values()], 1))
 
     def select(self, index: Tensor | Sequence[int] | slice) -> Factors:
         """Those of some pictures, in the order of `index`."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from smoothswap.data.faceworld import palette
 from smoothswap.data.faceworld.anatomy import EYE_Y
+from smoothswap.data.faceworld.constants import constant
 
 Columns = Mapping[str, Tensor]
 """Factors or places by name, each [B, 1]."""
@@ -81,7 +82,7 @@ def _complexion(paint: Paint, c: Columns, p: Columns, x: Tensor, y: Tensor, side
         + 0.4 * _dot(x, y - p["chin_y"] - 0.08, 0.14, 0.1)
     )
     amount = (0.34 * red * blush).unsqueeze(1)
-    paint.colour = colour * (1 - amount * colour.new_tensor([0.05, 0.62, 0.55]).view(1, 3, 1))
+    paint.colour = colour * (1 - amount * constant(colour, 0.05, 0.62, 0.55).view(1, 3, 1))
     mottle = 1 + 0.025 * torch.sin(31 * x + 5 * torch.sin(17 * y)) * torch.sin(29 * y + 4 * torch.sin(13 * x))
     ring = 0.22 * front * _dot(side - p["eye_x"] + 0.02, y - EYE_Y + 0.02, 0.19, 0.14)
     paint.colour = paint.colour * (mottle * (1 - ring)).unsqueeze(1)
@@ -98,7 +99,7 @@ def _complexion(paint: Paint, c: Columns, p: Columns, x: Tensor, y: Tensor, side
         * (c["mark_size"] > 0.02)
         * (2.2 * _dot(x - 0.33 * c["mark_x"], y + 0.22 - 0.45 * c["mark_y"], spot, spot)).clamp_(max=1)
     )
-    brown = paint.colour * paint.colour.new_tensor([0.46, 0.30, 0.24]).view(1, 3, 1)
+    brown = paint.colour * constant(paint.colour, 0.46, 0.30, 0.24).view(1, 3, 1)
     paint.over(brown, (0.62 * freckles + mark).clamp_(max=1))
     nostril = (
         1.9 * _dot(side - 0.46 * p["nose_half"], y - p["nose_base"] - 0.022, 0.35 * p["nose_half"], 0.024)
@@ -149,8 +150,8 @@ def _lips(
     paint.occlusion = paint.occlusion * (1 - 0.14 * cover * (1 - lower))
     hollow = within * _edge(upper_in - y, soft) * _edge(y - lower_in, soft) * (gap > 0.012)
     teeth = _edge(y - (upper_in - 0.062 - 0.012 * inside), soft) * _edge(0.80 - u, 0.25) * _edge(gap - 0.02, 0.02)
-    mouth = lips.new_tensor([0.085, 0.018, 0.018]).view(1, 3, 1)
-    ivory = lips.new_tensor([0.74, 0.70, 0.62]).view(1, 3, 1)
+    mouth = constant(lips, 0.085, 0.018, 0.018).view(1, 3, 1)
+    ivory = constant(lips, 0.74, 0.70, 0.62).view(1, 3, 1)
     tongue = 0.8 * _dot(x, y - lower_in, 0.12, 0.5 * gap + 0.01) * (1 - teeth)
     paint.over(
         torch.lerp(mouth.expand_as(paint.colour), lips.unsqueeze(-1) * 0.7, tongue.clamp(max=1).unsqueeze(1)), hollow
@@ -177,7 +178,7 @@ def _eyes(
     soft = max(0.010, pixel)
     within = front * (u.abs() < 1)
     eye = within * _edge(upper - rise, soft) * _edge(rise - lower, soft)
-    white = iris.new_tensor([0.80, 0.77, 0.74]).view(1, 3, 1)
+    white = constant(iris, 0.80, 0.77, 0.74).view(1, 3, 1)
     corner = 1 - 0.35 * u.square()
     paint.over(white * corner.unsqueeze(1), eye)
     flip = torch.sign(x)
@@ -188,16 +189,16 @@ def _eyes(
     fibres = 0.85 + 0.5 * (radius / disc).square()
     rim = 1 - 0.72 * _edge(radius - 0.82 * disc, 0.016)
     paint.over(iris.unsqueeze(-1) * (fibres * rim).unsqueeze(1), eye * _edge(disc - radius, soft))
-    paint.over(iris.new_tensor([0.006, 0.005, 0.005]).view(1, 3, 1), eye * _edge(0.023 - radius, soft))
+    paint.over(constant(iris, 0.006, 0.005, 0.005).view(1, 3, 1), eye * _edge(0.023 - radius, soft))
     shade = 0.42 * _edge(rise - upper + 0.030, 0.05)
     paint.occlusion = paint.occlusion * (1 - eye * shade)
     paint.gloss = paint.gloss * (1 - eye)
     glint = _edge(0.0125 - ((look_x + 0.018 * flip).square() + (look_y - 0.019).square()).sqrt(), max(0.010, pixel))
-    paint.over(iris.new_tensor([1.6, 1.6, 1.6]).view(1, 3, 1), eye * glint * 0.95)
+    paint.over(constant(iris, 1.6, 1.6, 1.6).view(1, 3, 1), eye * glint * 0.95)
     lash_width = (0.016 + 0.010 * u.clamp(-1, 1)) * (0.8 + 0.4 * inside)
     reach = front * _edge(1.06 - u.abs(), 0.08)
     lash = reach * (1 - _edge((rise - upper - 0.004).abs() - 0.6 * lash_width, max(0.012, pixel)))
-    dark = iris.new_tensor([0.018, 0.012, 0.010]).view(1, 3, 1)
+    dark = constant(iris, 0.018, 0.012, 0.010).view(1, 3, 1)
     paint.over(dark, (0.88 * lash).clamp_(0, 1))
     rim_low = reach * (1 - _edge((rise - lower + 0.003).abs() - 0.005, max(0.012, pixel)))
     paint.occlusion = paint.occlusion * (1 - 0.32 * rim_low)

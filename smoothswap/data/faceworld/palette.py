@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from smoothswap.data.faceworld.constants import constant
+
 SKIN = (
     (0.955, 0.800, 0.720),
     (0.905, 0.700, 0.590),
@@ -38,7 +40,7 @@ def to_linear(srgb: Tensor) -> Tensor:
 
 def ramp(stops: tuple[tuple[float, float, float], ...], where: Tensor) -> Tensor:
     """Piecewise linear colour at `where` [B] in 0..1: [B, 3] sRGB."""
-    table = where.new_tensor(stops)
+    table = constant(where, *(value for stop in stops for value in stop)).view(len(stops), 3)
     scaled = where.clamp(0, 1) * (len(stops) - 1)
     low = scaled.floor().clamp(max=len(stops) - 2)
     index = low.long()
@@ -47,17 +49,17 @@ def ramp(stops: tuple[tuple[float, float, float], ...], where: Tensor) -> Tensor
 
 def skin(c: Mapping[str, Tensor]) -> Tensor:
     """Skin from tone (0 light .. 1 dark) and warmth (0 pink .. 1 golden)."""
-    warm = (c["skin_warmth"] - 0.5).unsqueeze(-1) * c["skin_tone"].new_tensor([0.01, 0.035, -0.09])
+    warm = (c["skin_warmth"] - 0.5).unsqueeze(-1) * constant(c["skin_tone"], 0.01, 0.035, -0.09)
     return to_linear(ramp(SKIN, c["skin_tone"]) + warm)
 
 
 def hair(c: Mapping[str, Tensor]) -> Tensor:
     """Hair from lightness (0 black .. 1 blond), redness and grey."""
     colour = ramp(HAIR, c["hair_lightness"])
-    red = c["hair_redness"].unsqueeze(-1) * colour.new_tensor([0.30, -0.02, -0.06])
+    red = c["hair_redness"].unsqueeze(-1) * constant(colour, 0.30, -0.02, -0.06)
     light = colour + red * (0.25 + colour[:, :1])
     grey = colour.mean(-1, keepdim=True) * 0.5 + 0.40
-    return to_linear(torch.lerp(light, grey * colour.new_tensor([1.0, 1.0, 1.03]), c["hair_grey"].unsqueeze(-1)))
+    return to_linear(torch.lerp(light, grey * constant(colour, 1.0, 1.0, 1.03), c["hair_grey"].unsqueeze(-1)))
 
 
 def iris(c: Mapping[str, Tensor]) -> Tensor:
@@ -68,5 +70,5 @@ def iris(c: Mapping[str, Tensor]) -> Tensor:
 def lips(c: Mapping[str, Tensor], skin_colour: Tensor) -> Tensor:
     """Lips: the skin, redder and darker by `lip_colour`."""
     red = c["lip_colour"].unsqueeze(-1)
-    tint = skin_colour.new_tensor([0.86, 0.50, 0.50]) - red * skin_colour.new_tensor([0.10, 0.24, 0.16])
-    return skin_colour * tint + red * skin_colour.new_tensor([0.05, 0.0, 0.008])
+    tint = constant(skin_colour, 0.86, 0.50, 0.50) - red * constant(skin_colour, 0.10, 0.24, 0.16)
+    return skin_colour * tint + red * constant(skin_colour, 0.05, 0.0, 0.008)

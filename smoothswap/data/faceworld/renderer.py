@@ -16,7 +16,13 @@ from smoothswap.data.faceworld.field import surface, unit
 from smoothswap.data.faceworld.tracing import CELL, Hits, pack, trace
 
 RAYS_AT_ONCE = 65536
-"""Fine rays in flight: more would leave the processor's cache, fewer would cost calls."""
+"""Fine rays in flight on a processor: more would leave its cache, fewer would cost calls."""
+
+BYTES_PER_RAY = 1024
+"""Memory that a fine ray takes at the most, about; a processor took 633 at 128 px with two rays along each side."""
+
+MOST_RAYS = 2**23
+"""Fine rays in flight on a GPU, however large: 128 pictures of 128 px with two rays along each side of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,26 @@ def render(factors: Factors, size: int = 64, supersample: int = 2) -> Rendered:
             f"cannot render {size} pixels with supersample {supersample}",
             f"size is at least 8, supersample at least 1, and their product a multiple of {CELL}",
         )
-    fine = size * supersample
-    chunk = max(1, RAYS_AT_ONCE // fine**2)
     device = factors.identity.device
+    with torch.autocast(device.type, enabled=False):  # half precision is too coarse for where a surface lies
+        return _render(factors, size, supersample, device)
+
+
+def rays_at_once(device: torch.device) -> int:
+    """Fine rays in flight: on a GPU an eighth of its memory, the same on every run with that GPU."""
+    if device.type != "cuda":
+        return RAYS_AT_ONCE
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return min(MOST_RAYS, max(RAYS_AT_ONCE, memory // 8 // BYTES_PER_RAY))
+
+
+def _tight(device: torch.device) -> bool:
+    """Whether to do the least work, for which a GPU would have to be waited for."""
+    return device.type != "cuda"
+
+
+def _render(factors: Factors, size: int, supersample: int, device: torch.device) -> Rendered:
+    chunk = max(1, rays_at_once(device) // (size * supersample) ** 2)
     if len(factors) == 0:
         empty = torch.zeros(0, 1, size, size, device=device)
         return Rendered(empty.expand(0, 3, size, size), empty, empty, torch.zeros(0, 5, 2, device=device))
@@ -79,12 +102,13 @@ def _render_chunk(factors: Factors, anatomy: Anatomy, size: int, supersample: in
     lit_cloth = cloth * (columns["key"] * 0.75 + columns["ambient"] * 0.75).unsqueeze(1)
     canvas = torch.lerp(canvas, lit_cloth, cover.unsqueeze(1))
 
-    hits = trace(anatomy.head, turn, fine)
+    tight = _tight(canvas.device)
+    hits = trace(anatomy.head, turn, fine, tight)
     count, rays = hits.pixel.shape
     face = canvas.new_zeros(count, fine * fine)
     head = canvas.new_zeros(count, fine * fine)
     if rays:
-        colour, face_share, neck_share = _light_up(factors, anatomy, columns, turn, hits, fine)
+        colour, face_share, neck_share = _light_up(factors, anatomy, columns, turn, hits, fine, tight)
         front = hits.valid * (1 - neck_share * cover.gather(1, hits.pixel))
         index = torch.where(hits.valid, hits.pixel, fine * fine)  # padding is written to one entry beyond the picture
         head = _scatter(index, front, fine)
@@ -112,7 +136,7 @@ def _scatter(index: Tensor, values: Tensor, fine: int) -> Tensor:
 
 
 def _light_up(
-    factors: Factors, anatomy: Anatomy, c: dict[str, Tensor], turn: Tensor, hits: Hits, fine: int
+    factors: Factors, anatomy: Anatomy, c: dict[str, Tensor], turn: Tensor, hits: Hits, fine: int, tight: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colour [B, 3, K], share of face skin [B, K] and of neck [B, K] at the hits."""
     points, pixel = hits.points, 2 / fine
@@ -132,7 +156,7 @@ def _light_up(
     )
     flat = factors.columns()
     towards = turn.transpose(1, 2) @ shading.light_direction(flat).unsqueeze(-1)
-    ambient_open, lit = _soft_light(anatomy, hits, normal, towards, fine)
+    ambient_open, lit = _soft_light(anatomy, hits, normal, towards, fine, tight)
     colour = shading.shade(
         paint,
         normal,
@@ -150,13 +174,16 @@ def _light_up(
     return colour, face, neck * (1 - is_hair)
 
 
-def _soft_light(anatomy: Anatomy, hits: Hits, normal: Tensor, towards: Tensor, fine: int) -> tuple[Tensor, Tensor]:
+def _soft_light(
+    anatomy: Anatomy, hits: Hits, normal: Tensor, towards: Tensor, fine: int, tight: bool
+) -> tuple[Tensor, Tensor]:
     """Ambient and key light that reach the hits, [B, K] each, found at every second row and column.
 
     These shadows are soft, so the rays in between take the mean of their neighbours.
     """
     row, column, half = hits.pixel // fine, hits.pixel % fine, fine // 2
-    chosen, valid = pack(hits.valid & (row % 2 == 0) & (column % 2 == 0))
+    some = hits.valid & (row % 2 == 0) & (column % 2 == 0)
+    chosen, valid = pack(some, None if tight else min(half * half, some.shape[1]))
     if chosen.shape[1] == 0:
         return torch.ones_like(normal[:, 0]), torch.ones_like(normal[:, 0])
     wide = chosen.unsqueeze(1).expand(-1, 3, -1)
@@ -173,5 +200,5 @@ def _soft_light(anatomy: Anatomy, hits: Hits, normal: Tensor, towards: Tensor, f
 
 def _share(anatomy: Anatomy, shares: Tensor, part: str) -> Tensor:
     """[B, K] how far a point belongs to one part, sharpened to a soft yes or no."""
-    chosen = [i for i, name in enumerate(anatomy.skin_names) if name == part]
-    return ((shares[:, chosen].sum(1) - 0.5) * 4 + 0.5).clamp(0, 1)
+    chosen = torch.stack([shares[:, i] for i, name in enumerate(anatomy.skin_names) if name == part], 1)
+    return ((chosen.sum(1) - 0.5) * 4 + 0.5).clamp(0, 1)

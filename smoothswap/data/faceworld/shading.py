@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from smoothswap.data.faceworld.constants import constant
 from smoothswap.data.faceworld.field import Head, distance, unit
 from smoothswap.data.faceworld.painting import Paint
 
@@ -20,7 +21,7 @@ def light_direction(c: Mapping[str, Tensor]) -> Tensor:
 def light_colours(c: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Colours of key and ambient light, [B, 3] each."""
     warm = c["warmth"].unsqueeze(-1)
-    tint = warm.new_tensor([0.14, 0.02, -0.16])
+    tint = constant(warm, 0.14, 0.02, -0.16)
     return c["key"].unsqueeze(-1) * (1 + warm * tint), c["ambient"].unsqueeze(-1) * (1 - 0.6 * warm * tint)
 
 
@@ -69,9 +70,9 @@ def shade(
     key, ambient = (colour.unsqueeze(-1) for colour in colours)
     facing = (normal * towards).sum(1)
     sky = 0.72 + 0.28 * (normal * up).sum(1)
-    wrap = paint.colour.new_tensor([0.34, 0.18, 0.13]).view(1, 3, 1) * soft.unsqueeze(1) + 0.04
+    wrap = constant(paint.colour, 0.34, 0.18, 0.13).view(1, 3, 1) * soft.unsqueeze(1) + 0.04
     diffuse = ((facing.unsqueeze(1) + wrap) / (1 + wrap)).clamp(min=0)
-    glow = lit.unsqueeze(1) ** (1 - 0.45 * paint.colour.new_tensor([1.0, 0.25, 0.1]).view(1, 3, 1) * soft.unsqueeze(1))
+    glow = lit.unsqueeze(1) ** (1 - 0.45 * constant(paint.colour, 1.0, 0.25, 0.1).view(1, 3, 1) * soft.unsqueeze(1))
     half = towards + view
     half = unit(half)
     shine = (normal * half).sum(1).clamp(min=0)

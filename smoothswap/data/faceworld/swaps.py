@@ -26,9 +26,11 @@ from smoothswap.data.faceworld.dataset import LOOK, to_bytes
 from smoothswap.data.faceworld.factors import Factors
 from smoothswap.data.faceworld.population import SPLITS, Population
 from smoothswap.data.faceworld.renderer import Rendered, render
+from smoothswap.data.faceworld.scenes import Scenes
 from smoothswap.data.look_alikes import Runs
 
 _CHANNELS = 5  # RGB, face, head
+_SCHEME = 1  # raised whenever the same options give other people in other scenes, or other channels
 _ORDER = 11  # stream of random numbers that puts people into scenes
 
 
@@ -84,6 +86,7 @@ class FaceWorldSwaps:
         self.variants = (K - 1) * (R - 1) if config.pairs else 1
         self.attributes = self.population.attributes
         self.labels = self.shown.repeat_interleave(self.variants)
+        self._scenes = Scenes(self.population, len(self.shown) // K)
         self._shards: Shards | None = None
         if config.cache is not None:
             folder = Path(config.cache) / f"faceworld-swaps-{config.split}-{config.image_size}-{self.fingerprint()}"
@@ -93,7 +96,7 @@ class FaceWorldSwaps:
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that name the pictures: the options that decide them, and the look of the renderer."""
-        facts = {name: getattr(self.config, name) for name in _DECIDES} | {"look": LOOK, "scheme": 1}
+        facts = {name: getattr(self.config, name) for name in _DECIDES} | {"look": LOOK, "scheme": _SCHEME}
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def __len__(self) -> int:
@@ -136,19 +139,55 @@ class FaceWorldSwaps:
         source_round = (truth // self.people + 1 + round_) % R
         return target, int(self._pictures[self.shown[truth], source_round]), truth
 
-    def factors(self, pictures: Sequence[int]) -> Factors:
+    def factors(self, pictures: Sequence[int] | Tensor) -> Factors:
         """The factors of rendered pictures (not of triplets), in the order asked for."""
-        return Factors.cat([self._factors_of(int(picture)) for picture in pictures])
+        wanted = torch.as_tensor(pictures, dtype=torch.long)
+        people = self.population.identities[self.shown[wanted]]
+        return self._scenes.factors(wanted // self.config.people_per_scene, people)
 
     def draw(self, pictures: Sequence[int]) -> NDArray[np.uint8]:
         """Pictures rendered anew, with their masks: uint8 [len(pictures), 5, S, S]: RGB, face, head."""
-        drawn = render(self.factors(pictures), self.config.image_size, self.config.supersample)
-        return with_masks(drawn).numpy()
+        return self._draw(pictures, torch.device("cpu")).numpy()
 
-    def _factors_of(self, picture: int) -> Factors:
-        scene = picture // self.config.people_per_scene
-        identity = self.population.identities[self.shown[picture]]
-        return self.population.scene(scene, identity)
+    @property
+    def draws_on_device(self) -> bool:
+        """Whether `batch` is the way to read it on a GPU, which draws faster than a cache is read."""
+        return self.config.cache is None
+
+    def batch(self, indices: Sequence[int], device: torch.device) -> dict[str, Tensor]:
+        """Triplets drawn anew on a device, as their collated items would be.
+
+        Args:
+            indices: B of them.
+            device: where to draw; the factors go there in one transfer.
+
+        Returns:
+            `image`, `source`, `truth`: uint8 [B, 3, S, S]; `face`, `head`: uint8 [B, 2, S, S]; `person`,
+            `source_person`: long [B]; all on the device.
+
+        Raises:
+            IndexError: no such triplet.
+        """
+        places = torch.tensor([self.pictures_of(int(index)) for index in indices]).T  # [3, B]
+        wanted, rows = torch.unique(places, return_inverse=True)
+        drawn = self._draw(wanted, device)
+        moved = torch.stack([*rows, self.shown[places[0]], self.shown[places[2]]])
+        moved = moved.to(device, non_blocking=device.type == "cuda")
+        target, source, truth = (drawn[rows] for rows in moved[:3])
+        return {
+            "image": target[:, :3],
+            "source": source[:, :3],
+            "truth": truth[:, :3],
+            "face": torch.stack([target[:, 3], truth[:, 3]], 1),
+            "head": torch.stack([target[:, 4], truth[:, 4]], 1),
+            "person": moved[3],
+            "source_person": moved[4],
+        }
+
+    def _draw(self, pictures: Sequence[int] | Tensor, device: torch.device) -> Tensor:
+        factors = self.factors(pictures)
+        factors = factors if device.type == "cpu" else factors.to(device)
+        return with_masks(render(factors, self.config.image_size, self.config.supersample))
 
     def _read(self, pictures: list[int]) -> NDArray[np.uint8]:
         if self._shards is None:

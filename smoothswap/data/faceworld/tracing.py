@@ -27,7 +27,7 @@ class Hits:
     """Where the rays meet the heads, packed to K, the largest number of hits of one head.
 
     Attributes:
-        pixel: [B, K] index of the fine pixel, row by row; padding repeats a pixel.
+        pixel: [B, K] index of the fine pixel, row by row; what is not valid repeats a pixel or is a miss.
         points: [B, 3, K] in head space.
         valid: [B, K] bool, false for padding and misses.
     """
@@ -42,9 +42,14 @@ def _nearest(head: Head, points: Tensor) -> Tensor:
     return torch.minimum(skin, hair)
 
 
-def pack(active: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the true entries of [B, N], padded to the largest count K: ([B, K], valid [B, K])."""
-    count = int(active.sum(1).max())
+def pack(active: Tensor, width: int | None = None) -> tuple[Tensor, Tensor]:
+    """Indices of the true entries of [B, N], padded to K: ([B, K], valid [B, K]).
+
+    Args:
+        active: [B, N] bool.
+        width: K, at least the largest count of a row; None takes that count, and waits for a GPU to tell it.
+    """
+    count = int(active.sum(1).max()) if width is None else width
     place = torch.where(active, active.cumsum(1) - 1, count)  # the others are written to one entry beyond
     index = torch.arange(active.shape[1], device=active.device).expand_as(place)
     order = place.new_zeros(place.shape[0], count + 1).scatter_(1, place, index)[:, :count]
@@ -52,8 +57,16 @@ def pack(active: Tensor) -> tuple[Tensor, Tensor]:
     return order, filled
 
 
-def trace(head: Head, turn: Tensor, size: int) -> Hits:
-    """First surface along each ray of a `size` × `size` picture, `size` a multiple of CELL; turn: [B, 3, 3]."""
+def trace(head: Head, turn: Tensor, size: int, tight: bool = True) -> Hits:
+    """First surface along each ray of a `size` × `size` picture.
+
+    Args:
+        head: B heads.
+        turn: [B, 3, 3].
+        size: a multiple of CELL.
+        tight: pack the rays anew whenever some have ended. That is the least work, in five waits for a GPU; without,
+            there are two, and a few rays are carried along.
+    """
     device = turn.device
     count = turn.shape[0]
     away = -turn[:, 2, :].unsqueeze(-1)  # [B, 3, 1]: the camera's -z in head space
@@ -76,19 +89,36 @@ def trace(head: Head, turn: Tensor, size: int) -> Hits:
     origin = to_head(torch.stack([fine_x[pixel], fine_y[pixel], torch.full_like(reached, NEAR)], 1), turn)
     gap = _march(head, origin, away, reached, FINE_STEPS)
     tolerance = 0.5 / size  # a quarter of a fine pixel
-    for steps in LATE_STEPS:  # the few rays that graze the head go on, the others rest
+    for stages in LATE_STEPS if tight else (LATE_STEPS,):  # the few rays that graze the head go on, the others rest
         kept, still = pack(valid & (gap.abs() > tolerance) & (reached < NEAR - FAR))
         if kept.shape[1] == 0:
             break
         late_origin = origin.gather(2, kept.unsqueeze(1).expand(-1, 3, -1))
-        late = reached.gather(1, kept)
-        late_gap = _march(head, late_origin, away, late, steps)
+        late, late_gap = reached.gather(1, kept), gap.gather(1, kept)
+        if isinstance(stages, int):
+            late_gap = _march(head, late_origin, away, late, stages)
+        else:
+            late, late_gap = _march_on(head, late_origin, away, late, late_gap, tolerance)
         here = torch.where(still, kept, reached.shape[1])
         reached, gap = _replace(reached, here, late), _replace(gap, here, late_gap)
     hit = valid & (gap.abs() < 8 * tolerance) & (reached < NEAR - FAR)
+    points = origin + away * reached.unsqueeze(1)
+    if not tight:
+        return Hits(pixel, points, hit)
     kept, valid = pack(hit)
-    points = (origin + away * reached.unsqueeze(1)).gather(2, kept.unsqueeze(1).expand(-1, 3, -1))
-    return Hits(pixel.gather(1, kept), points, valid)
+    return Hits(pixel.gather(1, kept), points.gather(2, kept.unsqueeze(1).expand(-1, 3, -1)), valid)
+
+
+def _march_on(
+    head: Head, origin: Tensor, away: Tensor, reached: Tensor, gap: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """`reached` and `gap` [B, N] after all of LATE_STEPS; a ray that has ended before a stage stays where it is."""
+    for steps in LATE_STEPS:
+        going = (gap.abs() > tolerance) & (reached < NEAR - FAR)
+        further = reached.clone()
+        last = _march(head, origin, away, further, steps)
+        reached, gap = torch.where(going, further, reached), torch.where(going, last, gap)
+    return reached, gap
 
 
 def _march(head: Head, origin: Tensor, away: Tensor, reached: Tensor, steps: int, radius: float = 0.0) -> Tensor:

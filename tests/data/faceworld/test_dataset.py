@@ -9,7 +9,7 @@ import torch
 
 from smoothswap.core.errors import ArgumentError, ConfigError, WorkError
 from smoothswap.data.faceworld import FaceWorld
-from smoothswap.data.faceworld.cache import Shards
+from smoothswap.data.faceworld.cache import SHARD, Shards
 from smoothswap.data.faceworld.dataset import to_bytes
 
 SMALL: dict[str, Any] = {
@@ -107,17 +107,33 @@ def test_only_missing_shards_are_drawn(tmp_path: Path) -> None:
     assert int(again.read(600)[2, 1, 1]) == 600 % 251
 
 
-def stop_at_the_second(first: int, last: int) -> np.ndarray:
-    if first:
-        raise WorkError("stopped")
-    return count_from(first, last)
-
-
 def test_finished_shards_survive_a_failure(tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    def stop_at_the_second(first: int, last: int) -> np.ndarray:
+        if drawn:
+            raise WorkError("stopped")
+        drawn.append(first)
+        return count_from(first, last)
+
     with pytest.raises(WorkError, match="stopped"):
         Shards(tmp_path, 1300, 2, stop_at_the_second)
-    assert [file.name for file in files(tmp_path)] == ["00000.npy"]
+    assert [file.name for file in files(tmp_path)] == [f"{drawn[0] // SHARD:05}.npy"]
     assert Shards(tmp_path, 1300, 2, count_from).drawn == 2
+
+
+def test_a_shard_that_another_process_drew_meanwhile_is_not_drawn_again(tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    def beside_another(first: int, last: int) -> np.ndarray:
+        if not drawn:
+            Shards(tmp_path, 1300, 2, count_from)  # the other process fills the whole cache while this one draws
+        drawn.append(first)
+        return count_from(first, last)
+
+    shards = Shards(tmp_path, 1300, 2, beside_another)
+    assert len(drawn) == 1
+    assert [int(shards.read(index)[0, 0, 0]) for index in (0, 600, 1299)] == [0, 600 % 251, 1299 % 251]
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.data.faceworld import Factors, Population, render, true_swap
+from smoothswap.data.faceworld import Factors, Population, render, renderer, true_swap
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,75 @@ def test_a_batch_gives_what_single_calls_give(people: Factors) -> None:
         alone = render(people.select([index]), size=32)
         assert (together.image[index] - alone.image[0]).abs().mean() < 1e-4
         assert (together.head[index] - alone.head[0]).abs().mean() < 1e-4
+
+
+def test_pictures_do_not_depend_on_how_many_are_drawn_at_once(people: Factors, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = render(people, size=32)
+    for pictures in (1, 3):
+        monkeypatch.setattr(renderer, "RAYS_AT_ONCE", pictures * 64**2)
+        other = render(people, size=32)
+        assert (usual.image - other.image).abs().mean() < 1e-4
+        assert (usual.head - other.head).abs().mean() < 1e-4
+
+
+class Waits(TorchDispatchMode):
+    """Counts the calls for which a GPU would have to be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        # A number or a list made from a tensor, a shape that depends on values, a tensor made from Python numbers.
+        self.count += any(name in str(func) for name in ("_local_scalar_dense", "nonzero", "lift_fresh", "is_nonzero"))
+        return func(*args, **kwargs or {})
+
+
+def waits(people: Factors) -> int:
+    with Waits() as seen:
+        render(people, size=32)
+    return seen.count
+
+
+def test_a_gpu_is_seldom_waited_for_and_draws_the_same(people: Factors, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, often = render(people, size=32), waits(people)
+    monkeypatch.setattr(renderer, "_tight", lambda device: False)
+    drawn = render(people, size=32)
+    for name in ("image", "face", "head"):
+        # To a grey level: other rays share their sums.
+        assert (getattr(usual, name) - getattr(drawn, name)).abs().max() < 2 / 255, name
+    assert torch.equal(usual.landmarks, drawn.landmarks)
+    assert waits(people) == 2 < often
+
+
+def test_a_gpu_draws_a_whole_batch_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Card:
+        def __init__(self, total_memory: int) -> None:
+            self.total_memory = total_memory
+
+    cuda = torch.device("cuda")
+    for gibibytes, pictures in ((80, 128), (8, 16), (0.1, 1)):
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, n=gibibytes: Card(int(n * 2**30)))
+        assert renderer.rays_at_once(cuda) // 256**2 == pictures
+    assert renderer.rays_at_once(torch.device("cpu")) == renderer.RAYS_AT_ONCE
+
+
+def test_half_precision_around_it_changes_nothing(people: Factors) -> None:
+    usual = render(people, size=32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        drawn = render(people, size=32)
+    for name in ("image", "face", "head", "landmarks"):
+        assert torch.equal(getattr(usual, name), getattr(drawn, name))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_draws_what_a_processor_draws(people: Factors) -> None:
+    usual, drawn = render(people, size=32), render(people.to("cuda"), size=32)
+    for name in ("image", "face", "head"):
+        difference = (getattr(usual, name) - getattr(drawn, name).cpu()).abs()
+        assert difference.mean() < 1e-3, name
+    torch.testing.assert_close(drawn.landmarks.cpu(), usual.landmarks)
 
 
 def test_antialiased(people: Factors) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smoothswap.cli import components, conversion, datasets, demonstration, doctor, failures, pictures, training
+from smoothswap.core.allocator import keep_freed_memory
 
 DEBUG = "--debug"
 
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: the words after `smoothswap`; those of the process where left out.
     """
     words, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # the process is ours
+        keep_freed_memory()
     failures.install_warnings(debug=debug)
     try:
         app(words, prog_name="smoothswap")

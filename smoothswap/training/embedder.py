@@ -17,7 +17,6 @@ from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import to_face_input
 from smoothswap.ops.collectives import gather
-from smoothswap.training.allocator import keep_freed_memory
 from smoothswap.training.batches import Batches
 from smoothswap.training.best import Best, monitored
 from smoothswap.training.broken import broken_in
@@ -92,7 +91,6 @@ def train_embedder(
     fabric = make_fabric(accelerator, devices, precision, timeout)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
     with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
         work = EmbedderWork(recipe, fabric, start)
         if fabric.global_rank == 0:

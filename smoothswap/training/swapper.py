@@ -18,7 +18,6 @@ from smoothswap.core.files import write_aside
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
-from smoothswap.training.allocator import keep_freed_memory
 from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
@@ -100,7 +99,6 @@ def train_swapper(
     fabric = make_fabric(accelerator, devices, precision, timeout)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    keep_freed_memory()
     with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
         work = SwapperWork(recipe, fabric, embedder_file, starts)
         if fabric.global_rank == 0:

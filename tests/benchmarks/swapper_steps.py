@@ -19,9 +19,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from smoothswap.core.allocator import keep_freed_memory
 from smoothswap.core.assets import shipped
 from smoothswap.training import SwapperRecipe, recipe
-from smoothswap.training.allocator import keep_freed_memory
 from smoothswap.training.ema import Ema
 from smoothswap.training.gan_step import GanStep
 from smoothswap.training.optimizers import gan_optimizer, step

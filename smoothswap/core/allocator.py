@@ -1,7 +1,8 @@
-"""Memory that a training on the CPU has freed stays with the process, for the next step to use.
+"""Memory that a process has freed stays with it, for the next step or picture to use.
 
 The C library hands large blocks back to the system, and the next step has them cleared and mapped anew, page by page,
-which took a tenth of the processor time of a generator's step at 64 px. A training needs the same blocks in every step.
+which took a tenth of the processor time of a generator's step at 64 px. A training needs the same blocks in every step,
+a folder of photographs in every batch.
 """
 
 from __future__ import annotations

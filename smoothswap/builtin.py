@@ -53,7 +53,7 @@ _COMPONENTS = (
         "generator",
         "smooth_unet_64_blend",
         "generators.smooth_unet:SmoothUnet",
-        "smooth_unet for 64 px that draws a face and blends it in, in patches of 2 px: half the time of smooth_unet_64",
+        "smooth_unet for 64 px that draws a face and blends it in, in patches of 2 px",
         image_size=64,
         patch=2,
         output="blend",

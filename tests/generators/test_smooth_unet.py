@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -75,8 +77,8 @@ def test_starts_as_the_identity_map(options):
 @pytest.mark.parametrize("options", BLENDS)
 def test_blend_starts_near_the_target(options):
     target, identity = inputs()
-    # A share σ(−3) of the image that the network draws, which is still black (0): 5 % paler.
-    expected = target * (1 - torch.sigmoid(torch.tensor(-3.0)))
+    # A share of the image that the network draws, which is still grey (0): 0.05 + 0.95 σ(−3) = 0.095.
+    expected = target * (1 - (0.05 + 0.95 / (1 + math.exp(3))))
     torch.testing.assert_close(make(**options)(target, identity), expected, atol=1e-3, rtol=0)
 
 
@@ -85,7 +87,7 @@ def test_blend_is_between_the_target_and_what_is_drawn():
     target, identity = inputs()
     drawn = torch.tensor([0.5, -0.25, 1.0])
     generator.head.conv.weight.data.zero_()
-    for mask, share in ((-97.0, 0.0), (3.0, 0.5), (103.0, 1.0)):
+    for mask, share in ((-97.0, 0.05), (3.0, 0.525), (103.0, 1.0)):
         generator.head.conv.bias.data = torch.cat([drawn, torch.tensor([mask])])
         expected = (1 - share) * target + share * drawn[None, :, None, None]
         torch.testing.assert_close(generator(target, identity), expected)

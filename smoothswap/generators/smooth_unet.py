@@ -60,7 +60,7 @@ class SmoothUnet(nn.Module):
     """Puts an identity onto a target face: target + U-Net(target, identity).
 
     The last convolutions start near zero, so that an untrained generator returns the target. With `output="blend"` the
-    U-Net draws an image and a mask instead, target + m · (image − target) with m = 0.05 + 0.95 · σ(mask − 3): nothing of
+    U-Net draws an image and a mask instead, target + m · (image − target), m = 0.05 + 0.95 · σ(mask − 3): nothing of
     the target has to be drawn away where m is 1. An untrained generator then pales the target by a tenth.
 
     Attributes:

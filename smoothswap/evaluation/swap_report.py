@@ -19,7 +19,7 @@ from smoothswap.evaluation.measured import Likeness, Measured, measure
 from smoothswap.evaluation.protocol import Protocol, component_name, weights_sha256
 from smoothswap.evaluation.report import ANSWERS, SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
-from smoothswap.evaluation.thresholds import Thresholds
+from smoothswap.evaluation.thresholds import CHANCE, Thresholds
 from smoothswap.modules.face_input import to_face_input
 
 
@@ -116,9 +116,7 @@ def _likeness(judge: nn.Module, answers: dict[str, Tensor]) -> dict[str, Likenes
 def _warnings(protocol: Protocol, true_swap: Measured) -> tuple[str, ...]:
     limits = Thresholds()
     first = (protocol.judge, protocol.judge_sha256, true_swap.likeness, limits.nearest_rate)
-    further = (
-        (name, digest, true_swap.further[name], limits.further_rate) for name, digest in protocol.further_judges.items()
-    )
+    further = ((name, digest, true_swap.further[name], CHANCE) for name, digest in protocol.further_judges.items())
     found = []
     for name, digest, likeness, limit in (first, *further):
         if digest == protocol.embedder_sha256:

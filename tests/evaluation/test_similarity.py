@@ -5,7 +5,7 @@ import torch
 
 import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError
-from smoothswap.evaluation.measured import Measured
+from smoothswap.evaluation.measured import Likeness
 from smoothswap.evaluation.similarity import nearer_to_source, similarity
 from smoothswap.modules.cosines import TIE
 
@@ -45,8 +45,7 @@ def test_as_near_to_either_is_not_nearer(dimensions: int) -> None:
 def test_measurements_count_nearer_alike() -> None:
     to_target = torch.tensor([0.3, 0.3, -0.9], dtype=torch.float64)
     to_source = to_target + torch.tensor([TIE / 2, 4 * TIE, -0.01], dtype=torch.float64)
-    found = Measured(to_source, to_target, *torch.ones(7, 3, dtype=torch.float64))
-    assert found.nearer.tolist() == [0, 1, 0]
+    assert Likeness(to_source, to_target).nearer.tolist() == [0, 1, 0]
 
 
 def test_shuffled_pairs_are_at_chance() -> None:

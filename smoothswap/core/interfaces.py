@@ -86,5 +86,9 @@ class FaceDataset(Protocol):
         """`{"image": uint8 [3, S, S], "person": int}`.
 
         A data set of true swaps gives `source` and `truth` beside them, uint8 [3, S, S], for the target `image`; and
-        perhaps `face` and `head`, uint8 [2, S, S], shares of the pixels (255: all) in target and truth.
+        perhaps `face` and `head`, uint8 [2, S, S], shares of the pixels (255: all) in target and truth. One that knows
+        numbers of each person has them as `attributes`, [people, A].
+
+        A data set that is slow to build says with a class method `knows(config)`, before it is built, which of "truth",
+        "masks" and "attributes" it will have, so that a training that needs more is refused at once.
         """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import option
 from smoothswap.core.errors import ArgumentError
-from smoothswap.losses.arguments import Across, full_precision
+from smoothswap.losses.arguments import Across, finite, full_precision
 from smoothswap.losses.supcon import SupConLoss
+from smoothswap.ops.collectives import agree, size_of
 
 
 class SupConAttributesLoss(nn.Module):
@@ -51,23 +53,44 @@ class SupConAttributesLoss(nn.Module):
         """Loss of one batch.
 
         Args:
-            z: [N, D] identity vectors.
+            z: [N, D] identity vectors; they are scaled to unit length here. With several processes N may differ between
+                them, and be 0.
             labels: [N] person indices.
-            attributes: [N, A] what is known of those people.
+            attributes: [N, A] what is known of those people, best of mean 0 and deviation 1.
 
         Returns:
-            A scalar ≥ 0 in at least float32.
+            A scalar ≥ 0 in at least float32. With several processes that compare their images, the mean over the
+            processes is the loss of the joint batch: each counts the errors of its own images.
 
         Raises:
-            ArgumentError: as `supcon`, or attributes of another shape.
+            ArgumentError: as `supcon`, vectors of another length, or attributes of another shape or that are not
+                finite; with several processes on all of them, whichever is at fault.
         """
         contrast = self.supcon(z, labels)
-        if attributes.shape != (len(z), self.config.attributes):
-            raise ArgumentError(
-                f"attributes have shape {list(attributes.shape)}, but [{len(z)}, {self.config.attributes}] is needed"
-            )
+        fault = self._fault(z, attributes)
+        images, processes = len(z), 1
+        if self.across == "inside" and size_of() > 1:
+            every = agree(fault, [images], z.device, None)
+            images, processes = sum(count for (count,) in every), len(every)
+        elif fault is not None:
+            raise fault
         with full_precision(z):
-            scaled = F.normalize(z.float(), dim=1) * self.config.dim**0.5
-            error = (self.readout(scaled) - attributes).square()
-        loss: Tensor = contrast + self.config.weight * error.mean()
+            z = z if z.dtype == torch.float64 else z.float()
+            weight, bias = self.readout.weight.to(z.dtype), self.readout.bias.to(z.dtype)
+            read = F.linear(F.normalize(z, dim=1) * self.config.dim**0.5, weight, bias)
+            error = (read - attributes).square().sum() / (max(images, 1) * self.config.attributes / processes)
+        loss: Tensor = contrast + self.config.weight * error
         return loss
+
+    def _fault(self, z: Tensor, attributes: Tensor) -> ArgumentError | None:
+        """What is wrong with this process's arguments, beside what `supcon` finds."""
+        wanted = [len(z), self.config.attributes]
+        if z.shape[1] != self.config.dim:
+            return ArgumentError(f"z has shape {list(z.shape)}, but [N, {self.config.dim}] is needed")
+        if list(attributes.shape) != wanted:
+            return ArgumentError(f"attributes have shape {list(attributes.shape)}, but {wanted} is needed")
+        try:
+            finite(attributes, "attributes")
+        except ArgumentError as fault:
+            return fault
+        return None

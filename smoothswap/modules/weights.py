@@ -79,7 +79,11 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"no model file {str(path)!r}", hint="name a .safetensors file that smoothswap.save wrote")
+        raise InputError(
+            f"no model file {str(path)!r}",
+            *(["it is a folder"] if path.is_dir() else []),
+            hint="name a .safetensors file that smoothswap.save wrote",
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

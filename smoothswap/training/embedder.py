@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import to_face_input
 from smoothswap.ops.collectives import gather
+from smoothswap.training.attributes import attributes_of, needs_of_loss, no_attributes
 from smoothswap.training.batches import Batches
 from smoothswap.training.best import Best, monitored
 from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
-from smoothswap.training.folder import keep_recipe, open_folder
+from smoothswap.training.folder import keep_recipe, open_folder, without_traces
 from smoothswap.training.held_out import build_held_out
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
@@ -33,7 +34,7 @@ from smoothswap.training.optimizers import (
     set_learning_rate,
     step,
 )
-from smoothswap.training.parts import build_data, build_part, share
+from smoothswap.training.parts import build_data, build_part, check_data, check_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import EmbedderRecipe
 from smoothswap.training.schedule import learning_rate
@@ -86,28 +87,29 @@ def train_embedder(
     if start_from is not None and start is None:
         raise no_start(start_from, "embedder")
     out = Path(out)
-    recipe = open_folder(recipe, out, "embedder", resume=resume)
-    command = how_to_resume("embedder", out, accelerator, devices)
-    fabric = make_fabric(accelerator, devices, precision, timeout)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
-        work = EmbedderWork(recipe, fabric, start)
-        if fabric.global_rank == 0:
-            if not resume:
-                keep_start({} if start is None else {"embedder": start}, out)
-            keep_recipe(recipe, out)
-        return Loop(
-            work,
-            recipe,
-            out,
-            fabric,
-            resume=resume,
-            progress=progress,
-            resume_command=command,
-            deadline=deadline,
-            messages=work.messages,
-        ).run()
+    with without_traces(out):
+        recipe = open_folder(recipe, out, "embedder", resume=resume)
+        command = how_to_resume("embedder", out, accelerator, devices)
+        fabric = make_fabric(accelerator, devices, precision, timeout)
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+            work = EmbedderWork(recipe, fabric, start)
+            if fabric.global_rank == 0:
+                if not resume:
+                    keep_start({} if start is None else {"embedder": start}, out)
+                keep_recipe(recipe, out)
+            return Loop(
+                work,
+                recipe,
+                out,
+                fabric,
+                resume=resume,
+                progress=progress,
+                resume_command=command,
+                deadline=deadline,
+                messages=work.messages,
+            ).run()
 
 
 class EmbedderWork:
@@ -132,7 +134,18 @@ class EmbedderWork:
         self.batch_size = recipe.batch_size
         if recipe.accumulate > 1:
             share(recipe.people_per_batch, fabric.world_size, recipe.accumulate, "people")  # parts of whole people
-        data = build_data(recipe.data, recipe.image_size, fabric)
+        needs = self._check_options()
+        # The same weights in every process: what is built depends on the seed alone.
+        seed_step(recipe.seed, 0, 0)
+        memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        size = {"image_size": recipe.image_size, "input_size": recipe.image_size}
+        self.embedder: nn.Module = build_part(recipe.embedder, "embedder", **size)
+        self.messages = [] if start is None else start_weights(self.embedder, start, what="embedder")
+        self.embedder.to(fabric.device, memory_format=memory)
+        dim: Any = self.embedder.dim
+        check_part(recipe.loss, "loss", people=sys.maxsize, dim=dim, attributes=1)
+        with torch.random.fork_rng(devices=[]):  # whatever it draws, the loss begins with the same weights
+            data = build_data(recipe.data, recipe.image_size, fabric)
         if data.people < 2:
             raise InputError(
                 f"the data set {recipe.data.name!r} holds {data.people} person(s)",
@@ -143,25 +156,12 @@ class EmbedderWork:
                 f"people_per_batch cannot be {recipe.people_per_batch}: the data set holds {data.people} people",
                 hint=f"choose people_per_batch={data.people} or less",
             )
-        # The same weights in every process: what is built depends on the seed alone.
-        seed_step(recipe.seed, 0, 0)
-        memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        size = {"image_size": recipe.image_size, "input_size": recipe.image_size}
-        self.embedder: nn.Module = build_part(recipe.embedder, "embedder", **size)
-        self.messages = [] if start is None else start_weights(self.embedder, start, what="embedder")
-        self.embedder.to(fabric.device, memory_format=memory)
-        dim: Any = self.embedder.dim
-        self.attributes = _attributes(data)
-        self._reads_attributes = "attributes" in getattr(
-            CATALOGUE.find(recipe.loss.name, "loss").resolve(), "needs", ()
-        )
-        if self._reads_attributes and self.attributes is None:
-            raise ConfigError(
-                f"the loss {recipe.loss.name!r} reads attributes of people, which {recipe.data.name!r} does not know",
-                hint="train on faceworld or faceworld_swaps, or with another loss: --loss supcon",
-            )
-        known = {} if self.attributes is None else {"attributes": self.attributes.shape[1]}
-        self.loss: nn.Module = build_part(recipe.loss, "loss", people=data.people, dim=dim, **known).to(fabric.device)
+        known = {"people": data.people, "dim": dim}
+        self._attributes: Tensor | None = None
+        if "attributes" in needs:
+            self._attributes = attributes_of(data, recipe).to(fabric.device)
+            known["attributes"] = self._attributes.shape[1]
+        self.loss: nn.Module = build_part(recipe.loss, "loss", **known).to(fabric.device)
         self.optimizer = embedder_optimizer(recipe, (self.embedder, self.loss), fabric.device)
         self.ema = Ema(self.embedder, recipe.ema_half_life, recipe.ema_rampup)
         sampler = PKSampler(
@@ -180,6 +180,17 @@ class EmbedderWork:
         self.validation = self._held_out_people()
         self._best = Best(recipe.monitor, recipe.patience)
         self._shown: dict[str, float] = {}
+
+    def _check_options(self) -> set[str]:
+        """Refuse before any data are rendered or listed what can be refused by then; gives the needs of the loss."""
+        recipe = self.recipe
+        needs = needs_of_loss(recipe.loss)
+        knows = check_data(recipe.data, recipe.image_size)
+        if knows is not None and not needs <= knows:
+            raise no_attributes(recipe)
+        if recipe.validation is not None:
+            check_data(recipe.validation, recipe.image_size)
+        return needs
 
     def step(self, images: int) -> dict[str, Tensor]:
         """One optimiser step. A contrastive loss sees each accumulated part by itself, but all processes together."""
@@ -217,9 +228,7 @@ class EmbedderWork:
 
     def _known_of(self, labels: Tensor) -> tuple[Tensor, ...]:
         """What the loss gets beside vectors and labels: the people's attributes, where it reads them."""
-        if not self._reads_attributes or self.attributes is None:
-            return ()
-        return (self.attributes[labels.cpu()].to(labels.device),)
+        return () if self._attributes is None else (self._attributes[labels],)
 
     def _held_out_people(self) -> Validation | None:
         """Built at the start and in every process, so that data that cannot be used end all of them at once."""
@@ -296,9 +305,3 @@ class EmbedderWork:
             figures = {"images": best.images, "monitor": best.monitor, "value": best.value}
             weights.save(best.module, folder / BEST, notes={**notes, **figures})
         return weights.save(self.ema.module, folder / EMBEDDER, notes=notes)
-
-
-def _attributes(data: Any) -> Tensor | None:
-    """Numbers known of each person, float32 [people, A], where the data set has them."""
-    known = getattr(data, "attributes", None)
-    return None if known is None else torch.as_tensor(known, dtype=torch.float32)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +78,23 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
             hint="resume it without naming a recipe or options, or start a new run in another folder",
         )
     return recipe
+
+
+@contextmanager
+def without_traces(out: Path) -> Iterator[None]:
+    """Around the start of a run: a folder that was made for it is removed again if it is refused and still empty.
+
+    Args:
+        out: the run's folder.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it is not empty, or another process was quicker
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def keep_recipe(recipe: Recipe, out: Path) -> None:

@@ -41,6 +41,7 @@ class GanStep:
         has: what the data sets know beside pictures: "truth", "masks".
 
     Attributes:
+        judges: which needs of losses the embedders meet.
         discriminator: None where no loss needs its logits.
 
     Raises:
@@ -51,8 +52,8 @@ class GanStep:
         self.recipe, self.fabric = recipe, fabric
         memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.embedders = [frozen_embedder(file, fabric.device, memory) for file in embedder_files]
-        judges: set[Need] = {"identity"} if len(self.embedders) == 1 else {"identity", "second_embedder"}
-        self.losses = LossTerms(recipe.losses, has | judges, fabric.device)
+        self.judges: set[Need] = {"identity"} if len(self.embedders) == 1 else {"identity", "second_embedder"}
+        self.losses = LossTerms(recipe.losses, has | self.judges, fabric.device)
         known = {"image_size": recipe.image_size, "identity_dim": self.embedders[0].dim}
         self.generator: nn.Module = build_part(recipe.generator, "generator", **known)
         _check_generator(recipe, self.generator, self.embedders[0])

@@ -62,15 +62,25 @@ class LossTerms:
         for name, term in terms.items():
             loss = build_part(term, "swap_loss")
             needs = _needs(loss, name, term)
-            missing = needs - has - {"logits"}
-            if missing:
-                raise ConfigError(
-                    f"the loss {name!r} ({term.name}) needs {' and '.join(_WORDS[need] for need in sorted(missing))}",
-                    hint=f"{_HINTS[min(missing)]}, or leave the loss out: losses.{name}=none",
-                )
             if isinstance(loss, torch.nn.Module):
                 loss.to(device)
             self.all.append(BuiltLoss(name, term, loss, needs))
+        self.require(has)
+
+    def require(self, has: set[Need]) -> None:
+        """Check that the run has what the losses need, apart from the discriminator's logits.
+
+        Raises:
+            ConfigError: a loss needs what the run does not have.
+        """
+        for loss in self.all:
+            missing = loss.needs - has - {"logits"}
+            if missing:
+                raise ConfigError(
+                    f"the loss {loss.name!r} ({loss.term.name}) needs "
+                    f"{' and '.join(_WORDS[need] for need in sorted(missing))}",
+                    hint=f"{_HINTS[min(missing)]}, or leave the loss out: losses.{loss.name}=none",
+                )
 
     def active(self, images: int) -> list[tuple[BuiltLoss, float]]:
         """The losses that count after so many images, with their weights."""

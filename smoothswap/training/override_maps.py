@@ -52,7 +52,10 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
     part = parts[name] if name in parts else _new(cls, name, kind, head, parts)
     own = {field.name for field in dataclasses.fields(cls)} - {"name", "options"}
     if option in own:
-        return {**parts, name: dataclasses.replace(part, **{option: cls.parse(option, text)})}
+        try:
+            return {**parts, name: dataclasses.replace(part, **{option: cls.parse(option, text)})}
+        except ConfigError as cause:
+            raise ConfigError(f"{head}.{name}.{option} cannot be {text!r}", *cause.facts, hint=cause.hint) from cause
     config = _config(part.name, kind)
     if option not in _names(config) and not option.startswith("options."):
         known = {"name", *own, *_names(config)}

@@ -154,7 +154,9 @@ def _whole_part(cls: type[TrainingRecipe], name: str, text: str) -> Part | None:
         return None
     raise ConfigError(
         f"{name!r} has options of its own, it cannot be {text!r}",
-        hint=f"write {name}.name={text}" if name in part_names(cls) else f"write {name}.OPTION={text}",
+        hint=f"write {name}.name={text}"
+        if name in part_names(cls)
+        else f"write {name}.{'NAME.OPTION' if name in map_names(cls) else 'OPTION'}=…",
     )
 
 

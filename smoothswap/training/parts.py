@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning_fabric import Fabric
 
 from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import CATALOGUE, build
+from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.training.recipe_parts import Part
@@ -18,9 +20,46 @@ def build_part(part: Part, kind: str, **known: Any) -> Any:
 
     Errors as `smoothswap.build`.
     """
+    return build(part.name, kind, **_filled(part, kind, known))
+
+
+def check_part(part: Part, kind: str, **known: Any) -> Options:
+    """Check a part's options without building it, and give them as the component would get them.
+
+    Args:
+        part: the part.
+        kind: of component.
+        known: as for `build_part`.
+
+    Raises:
+        UnknownNameError, ConfigError, PluginError: as `smoothswap.build`.
+    """
+    row = CATALOGUE.find(part.name, kind)
+    options: Options = row.resolve().Config.make({**row.defaults, **_filled(part, kind, known)})
+    return options
+
+
+def _filled(part: Part, kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
     names = {info.name for info in CATALOGUE.find(part.name, kind).resolve().Config.infos()}
-    filled = {name: value for name, value in known.items() if name in names}
-    return build(part.name, kind, **{**filled, **part.options})
+    return {**{name: value for name, value in known.items() if name in names}, **part.options}
+
+
+def check_data(part: Part, image_size: int) -> set[str] | None:
+    """Check a data set's options before it is built, which may take minutes.
+
+    Returns:
+        What it will know beside pictures; None where its class does not say so (see `FaceDataset`).
+
+    Raises:
+        UnknownNameError, ConfigError, PluginError: as `smoothswap.build`.
+    """
+    options = check_part(part, "dataset", **_known_of_data(image_size))
+    knows = getattr(CATALOGUE.find(part.name, "dataset").resolve(), "knows", None)
+    return None if knows is None else set(knows(options))
+
+
+def _known_of_data(image_size: int) -> dict[str, Any]:
+    return {"image_size": image_size, "cache": str(cache_folder())}
 
 
 def build_data(part: Part, image_size: int, fabric: Fabric | None = None) -> FaceDataset:
@@ -36,7 +75,7 @@ def build_data(part: Part, image_size: int, fabric: Fabric | None = None) -> Fac
     Raises:
         ConfigError: pictures of another size; other errors as `smoothswap.build`.
     """
-    known = {"image_size": image_size, "cache": str(cache_folder())}
+    known = _known_of_data(image_size)
     if fabric is None:
         dataset: FaceDataset = build_part(part, "dataset", **known)
     else:

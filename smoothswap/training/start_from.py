@@ -67,6 +67,7 @@ def resolve_start(path: Path | str, kind: str) -> Path | None:
 def no_start(path: Path | str, *kinds: str) -> ConfigError:
     """The error to raise where `resolve_start` found no model of any of these kinds."""
     path, wanted = Path(path), " or ".join(kinds)
+    article = "an" if wanted.startswith("e") else "a"
     if path.is_dir():
         held = sorted(file.name for file in path.glob("*.safetensors"))
         fact = f"models in the folder: {', '.join(held) or 'none'}"
@@ -76,7 +77,8 @@ def no_start(path: Path | str, *kinds: str) -> ConfigError:
     return ConfigError(
         f"{str(path)!r} holds no {wanted} to start from",
         fact,
-        hint=f"name a folder with {' or '.join(f'{kind}.safetensors' for kind in kinds)}, or the file of a {wanted}",
+        hint=f"name a folder with {' or '.join(f'{kind}.safetensors' for kind in kinds)}, "
+        f"or the file of {article} {wanted}",
     )
 
 
@@ -92,7 +94,7 @@ def start_weights(module: nn.Module, path: Path | str, *, what: str) -> list[str
         Messages for the log: how much was loaded and, by name, what does not fit.
 
     Raises:
-        ConfigError: the file holds a model of another kind, or none of its weights fits.
+        ConfigError: the file holds a model of another kind, or none of its matrices and kernels fits.
         InputError, CheckpointError: there is no such file, or it cannot be read.
     """
     path = Path(path)
@@ -102,9 +104,9 @@ def start_weights(module: nn.Module, path: Path | str, *, what: str) -> list[str
         raise no_start(path, row.kind)
     own = module.state_dict()
     fitting = {key: state[key] for key, value in own.items() if key in state and state[key].shape == value.shape}
-    # Buffers such as filters and counters fit by chance.
-    learnt = [name for name, _ in module.named_parameters()]
-    if not any(name in fitting for name in learnt):
+    # Buffers such as filters and counters fit by chance, and so do biases of three colours.
+    learnt = [name for name, weight in module.named_parameters() if weight.ndim > 1]
+    if not any(name in fitting for name in learnt or dict(module.named_parameters())):
         raise _nothing_fits(module, header, own, state, path, what)
     module.load_state_dict(fitting, strict=False)
     kinds = {

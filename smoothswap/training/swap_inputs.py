@@ -125,16 +125,9 @@ class SwapData:
     ) -> None:
         memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
         place = _Place(rank, world_size, device, memory, recipe.workers)
-        counts = {name: round(part.share * recipe.batch_size) for name, part in recipe.mix.items()}
-        counts = {"": recipe.batch_size - sum(counts.values()), **counts}
+        counts = share_out(recipe, world_size)
         self._streams: dict[str, _Stream] = {}
         for number, (name, dataset) in enumerate(datasets.items()):
-            if counts[name] < 1:
-                raise ConfigError(
-                    f"the share of {name or 'data'!r} gives no picture in a batch of {recipe.batch_size}",
-                    hint="raise its share or batch_size",
-                )
-            share(counts[name], world_size, recipe.accumulate, f"images of {name or 'data'!r} in")
             seed = 2 * recipe.seed + 1_000_003 * number
             stream = _paired if knows_truth(dataset) else _Singles
             self._streams[name] = stream(dataset, counts[name], seed, place)
@@ -165,6 +158,24 @@ class SwapData:
         """
         for name, stream in self._streams.items():
             stream.restore(state[name])
+
+
+def share_out(recipe: SwapperRecipe, world_size: int) -> dict[str, int]:
+    """Images of each data set in a batch, over all processes: `data`, under the name "", and those of `mix`.
+
+    Raises:
+        ConfigError: a share gives no image, or not as many for every process and part of a batch.
+    """
+    counts = {name: round(part.share * recipe.batch_size) for name, part in recipe.mix.items()}
+    counts = {"": recipe.batch_size - sum(counts.values()), **counts}
+    for name, count in counts.items():
+        if count < 1:
+            raise ConfigError(
+                f"the share of {name or 'data'!r} gives no picture in a batch of {recipe.batch_size}",
+                hint="raise its share or batch_size",
+            )
+        share(count, world_size, recipe.accumulate, f"images of {name or 'data'!r} in")
+    return counts
 
 
 def knows_truth(dataset: FaceDataset) -> bool:

@@ -22,7 +22,7 @@ from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.embedder import EMBEDDER
-from smoothswap.training.folder import keep_recipe, open_folder
+from smoothswap.training.folder import keep_recipe, open_folder, without_traces
 from smoothswap.training.gan_step import GanStep
 from smoothswap.training.health import Health
 from smoothswap.training.held_out import build_held_out
@@ -34,14 +34,14 @@ from smoothswap.training.optimizers import (
     set_learning_rate,
     step,
 )
-from smoothswap.training.parts import build_data, share
+from smoothswap.training.parts import build_data, check_data, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.start_from import check_start, keep_start, no_start, resolve_start, start_weights
 from smoothswap.training.stopping import Deadline
-from smoothswap.training.swap_inputs import SwapData, knows_truth
+from smoothswap.training.swap_inputs import SwapData, knows_truth, share_out
 from smoothswap.training.swap_validation import measure_swapper, psnr
 
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
@@ -88,35 +88,36 @@ def train_swapper(
     check_start(start_from, resume=resume)
     starts = _starts(start_from)
     out = Path(out)
-    recipe = open_folder(recipe, out, "swapper", resume=resume)
-    if embedder is None and not (resume and (out / EMBEDDER).is_file()):
-        raise ConfigError(
-            "training a swapper needs an embedder",
-            hint="name the embedder.safetensors of `smoothswap train embedder`: --embedder FILE",
-        )
-    embedder_file = out / EMBEDDER if embedder is None else Path(embedder)
-    command = how_to_resume("swapper", out, accelerator, devices)
-    fabric = make_fabric(accelerator, devices, precision, timeout)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
-    with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
-        work = SwapperWork(recipe, fabric, embedder_file, starts)
-        if fabric.global_rank == 0:
-            _keep_copy(embedder_file, out / EMBEDDER)
-            if not resume:
-                keep_start(work.starts, out)
-            keep_recipe(recipe, out)
-        return Loop(
-            work,
-            recipe,
-            out,
-            fabric,
-            resume=resume,
-            progress=progress,
-            resume_command=command,
-            deadline=deadline,
-            messages=work.messages,
-        ).run()
+    with without_traces(out):
+        recipe = open_folder(recipe, out, "swapper", resume=resume)
+        if embedder is None and not (resume and (out / EMBEDDER).is_file()):
+            raise ConfigError(
+                "training a swapper needs an embedder",
+                hint="name the embedder.safetensors of `smoothswap train embedder`: --embedder FILE",
+            )
+        embedder_file = out / EMBEDDER if embedder is None else Path(embedder)
+        command = how_to_resume("swapper", out, accelerator, devices)
+        fabric = make_fabric(accelerator, devices, precision, timeout)
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+            work = SwapperWork(recipe, fabric, embedder_file, starts)
+            if fabric.global_rank == 0:
+                _keep_copy(embedder_file, out / EMBEDDER)
+                if not resume:
+                    keep_start(work.starts, out)
+                keep_recipe(recipe, out)
+            return Loop(
+                work,
+                recipe,
+                out,
+                fabric,
+                resume=resume,
+                progress=progress,
+                resume_command=command,
+                deadline=deadline,
+                messages=work.messages,
+            ).run()
 
 
 def _starts(start_from: Path | str | None) -> dict[str, Path]:
@@ -175,11 +176,11 @@ class SwapperWork:
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.embedder_hash = _sha256(embedder_file) if embedder_file.is_file() else ""
         files = [embedder_file, *map(Path, recipe.identity_embedders)]
-        parts = {"": recipe.data, **recipe.mix}
-        self.datasets = {name: build_data(part, recipe.image_size, fabric) for name, part in parts.items()}
-        self.held_out = build_held_out(recipe, fabric)
+        # The data come last, since rendering them may take half an hour: what can be refused is refused before.
+        share_out(recipe, fabric.world_size)
+        has = _declared(recipe)
         seed_step(recipe.seed, 0, 0)  # the same weights in every process: they depend on the seed alone
-        self.gan = GanStep(recipe, fabric, files, _known(self.datasets))
+        self.gan = GanStep(recipe, fabric, files, has)
         self.generator, self.discriminator = self.gan.generator, self.gan.discriminator
         self.messages: list[str] = []
         self.starts = {kind: file for kind, file in (starts or {}).items() if getattr(self, kind) is not None}
@@ -191,6 +192,10 @@ class SwapperWork:
             )
         for kind, file in self.starts.items():
             self.messages += start_weights(getattr(self, kind), file, what=kind)
+        parts = {"": recipe.data, **recipe.mix}
+        self.datasets = {name: build_data(part, recipe.image_size, fabric) for name, part in parts.items()}
+        self.gan.losses.require(_known(self.datasets) | self.gan.judges)
+        self.held_out = build_held_out(recipe, fabric)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(self.generator, recipe.learning_rate, recipe.betas, fabric.device)
         self.discriminator_optimizer: Optimizer | None = None
@@ -307,6 +312,24 @@ class SwapperWork:
         if self.discriminator is not None:
             weights.save(self.discriminator, folder / DISCRIMINATOR, notes=notes)
         return weights.save(self.ema.module, folder / GENERATOR, notes=notes)
+
+
+def _declared(recipe: SwapperRecipe) -> set[Need]:
+    """What the data sets will know, as their classes say before they are built; all of it where one does not say.
+
+    Raises:
+        UnknownNameError, ConfigError: an option of a data set, also of the one to validate on, that cannot be.
+    """
+    declared = [check_data(part, recipe.image_size) for part in (recipe.data, *recipe.mix.values())]
+    if recipe.validation is not None:
+        check_data(recipe.validation, recipe.image_size)
+    known = [knows for knows in declared if knows is not None]
+    if len(known) < len(declared):
+        return {"truth", "masks"}
+    with_truth = [knows for knows in known if "truth" in knows]
+    if not with_truth:
+        return set()
+    return {"truth", "masks"} if all("masks" in knows for knows in with_truth) else {"truth"}
 
 
 def _known(datasets: Mapping[str, FaceDataset]) -> set[Need]:

@@ -17,8 +17,10 @@ import torch
 from PIL import Image
 
 import smoothswap
+from smoothswap.core.assets import shipped
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options, option
+from smoothswap.data.faceworld.cache import Shards
 from smoothswap.training.checkpoint import read_checkpoint
 from smoothswap.training.loop import Loop
 
@@ -107,15 +109,31 @@ TWICE = ["--set", "losses.identity.weight=4", "--set", "losses.identity.weight=2
         (["--start-from", "nowhere"], "no model 'nowhere' to start from"),
         (TWICE, "losses.identity.weight cannot be both '4' and '2'\nwrite --set losses.identity.weight=… once\n"),
         (["--set", "losses.identiti.weight=4"], "Did you mean 'identity'"),
+        (["--set", "losses.identity.weight=-1"], "losses.identity.weight cannot be '-1'\n  allowed: ≥ 0\n"),
+        (["--set", "losses.identity.weight=nan"], "losses.identity.weight cannot be 'nan'\n"),
+        (["--set", "losses=truth"], "write losses.NAME.OPTION=…"),
+        (["--set", "mix.a.share=1.2"], "name its component first: mix.a.name=…"),
+        (["--set", "mix.a.name=faceworld", "--set", "mix.a.share=1.2"], "mix.a.share cannot be '1.2'"),
+        (["--set", "losses.truth.weight=1"], "needs true swaps, which none of the data sets knows"),
+        (["--set", "losses.change.self_weight=-1"], "'self_weight' of ChangeLoss cannot be -1.0"),
+        (["--set", "validation.split=tset"], "'split' of FaceWorld cannot be 'tset'"),
+        (["--set", "data.groups=0"], "'groups' of FaceWorld cannot be 0"),
+        (["--set", "mix.a.name=faceworld", "--set", "mix.a.share=0.01"], "the share of 'a' gives no picture"),
+        (["--recipe", "faceworld_64_guide"], "Did you mean 'faceworld_64_guided'"),
+        (["--embedder", "nowhere"], "no model file 'nowhere'"),
+        (["--embedder", "."], "no model file '.'\n  it is a folder"),
     ],
 )
 def test_what_a_swapper_refuses(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    outcome = run("train", "swapper", "--out", "run", "--embedder", "f.safetensors", *more)
+    monkeypatch.setattr(Shards, "__init__", lambda *_: pytest.fail("rendered before everything else was checked"))
+    f = shipped("faceworld_64/embedder.safetensors")
+    outcome = run("train", "swapper", "--out", "run", "--embedder", f, "--accelerator", "cpu", *more)
     assert outcome.code == 2
     assert says in outcome.err
+    assert "Traceback" not in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,17 +13,18 @@ IMAGES = torch.zeros(4, 3, 8, 8)
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "second"),
+    ("name", "options", "more"),
     [
-        ("supcon", {}, LABELS),
-        ("arcface", {"people": 2, "dim": 6}, LABELS),
-        ("softmax", {"people": 2, "dim": 6}, LABELS),
+        ("supcon", {}, [LABELS]),
+        ("supcon_attributes", {"dim": 6, "attributes": 3}, [LABELS, torch.ones(4, 3)]),
+        ("arcface", {"people": 2, "dim": 6}, [LABELS]),
+        ("softmax", {"people": 2, "dim": 6}, [LABELS]),
     ],
 )
-def test_embedding_losses(name: str, options: dict[str, int], second: torch.Tensor) -> None:
+def test_embedding_losses(name: str, options: dict[str, int], more: list[torch.Tensor]) -> None:
     loss, z = smoothswap.build(name, "loss", **options), torch.randn(4, 6)
     compiled = torch.compile(loss, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(z, second), loss(z, second))
+    torch.testing.assert_close(compiled(z, *more), loss(z, *more))
 
 
 @pytest.mark.parametrize(

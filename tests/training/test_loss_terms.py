@@ -13,12 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from training.tiny import SIZE, TRUE_SWAPS
+from training.tiny import SIZE, TRUE_SWAPS, TrueSwaps
 
 import smoothswap
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options, option
-from smoothswap.core.errors import ConfigError, PluginError
+from smoothswap.core.errors import ConfigError, PluginError, SmoothSwapError
 from smoothswap.losses.swap_batch import SwapBatch
 from smoothswap.training import DataShare, LossTerm, Part, SwapperRecipe, load_recipe, recipe_of_run, train_swapper
 from smoothswap.training.checkpoint import LAST, read_checkpoint
@@ -136,6 +136,70 @@ def test_needs_that_the_run_does_not_meet(swapper_recipe: Make, embedder_file: P
     with pytest.raises(ConfigError, match="needs masks of face and head"):
         # The masks would be black in the pairs of the one that gives none.
         work_of(swapper_recipe(losses=masked, data=TRUE_SWAPS, mix={"bare": bare}), embedder_file)
+
+
+def slow(base: type[Any], *knows: str) -> type[Any]:
+    """A data set that says what it knows, and may not be built."""
+
+    def build(self: Any, config: Any) -> None:
+        pytest.fail("built before everything else was checked")
+
+    return type("Slow", (base,), {"__init__": build, "knows": classmethod(lambda cls, config: set(knows))})
+
+
+SLOW, MASKED = Part("test_slow"), {"test_masked": LossTerm("test_masked")}
+
+
+@pytest.mark.parametrize(
+    ("knows", "changes", "text"),
+    [
+        ((), {"losses": {"truth": LossTerm("truth")}}, "needs true swaps"),
+        (("truth",), {"losses": MASKED}, "needs masks"),
+        (("truth", "masks"), {"losses": MASKED, "mix": {"bare": DataShare("test_bare")}}, "needs masks"),
+        ((), {"losses": {"change": LossTerm("change", {"self_weight": -1.0})}}, "'self_weight' .* cannot be -1.0"),
+        ((), {"data": Part("test_slow", {"pairs": "x"})}, "'pairs' .* cannot be 'x'"),
+        ((), {"validation": Part(TRUE_SWAPS.name, {"pairs": "x"})}, "'pairs' .* cannot be 'x'"),
+        ((), {"mix": {"a": DataShare(TRUE_SWAPS.name, share=0.01)}}, "the share of 'a' gives no picture"),
+        ((), {"generator": Part("smooth_unet_64", {"image_size": 64})}, "the generator works at 64 px"),
+        ((), {"identity_embedders": ("nowhere.safetensors",)}, "no model file 'nowhere.safetensors'"),
+    ],
+)
+def test_what_needs_no_data_is_refused_before_they_are_built(
+    swapper_recipe: Make,
+    embedder_file: Path,
+    own_rows: None,
+    knows: tuple[str, ...],
+    changes: dict[str, Any],
+    text: str,
+) -> None:
+    smoothswap.register("test_slow", kind="dataset")(slow(TrueSwaps, *knows))
+    smoothswap.register("test_bare", kind="dataset")(type("Bare", (slow(TrueSwaps, "truth"),), {"__doc__": "Bare."}))
+    register("test_masked", ("masks",))
+    with pytest.raises(SmoothSwapError, match=text):
+        work_of(swapper_recipe(**{"data": SLOW, **changes}), embedder_file)
+
+
+def test_files_that_do_not_fit_are_refused_before_the_data_are_built(
+    tmp_path: Path, swapper_recipe: Make, embedder_file: Path, own_rows: None
+) -> None:
+    smoothswap.register("test_slow", kind="dataset")(slow(TrueSwaps, "truth", "masks"))
+    recipe, out = swapper_recipe(data=SLOW), tmp_path / "new" / "run"
+    unet = {"image_size": SIZE, "base_channels": 12, "channel_multipliers": (1, 1), "attention_resolutions": ()}
+    file = smoothswap.save(smoothswap.build("smooth_unet", **unet, identity_dim=16), tmp_path / "g.safetensors")
+    for embedder, text in (("nowhere", "no model file"), (tmp_path, "it is a folder"), (file, "holds no embedder")):
+        with pytest.raises(SmoothSwapError, match=text):
+            train_swapper(recipe, out, embedder=embedder, **CPU)
+    with pytest.raises(ConfigError, match=r"no weight of .* fits the generator"):
+        train_swapper(recipe, out, embedder=embedder_file, start_from=file, **CPU)
+    assert not out.parent.exists()  # nothing stays of a run that was refused
+
+
+def test_a_data_set_that_does_not_say_what_it_knows_is_asked(swapper_recipe: Make, embedder_file: Path) -> None:
+    mixed = {"true": DataShare(TRUE_SWAPS.name)}
+    both = {"truth": LossTerm("truth"), "change": LossTerm("change")}
+    assert work_of(swapper_recipe(losses=both, mix=mixed), embedder_file).gan.losses.all[0].name == "truth"
+    with pytest.raises(ConfigError, match="needs true swaps"):
+        work_of(swapper_recipe(losses=both), embedder_file)
 
 
 def test_needs_that_there_are_not(swapper_recipe: Make, embedder_file: Path, own_rows: None) -> None:

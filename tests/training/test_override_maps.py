@@ -84,18 +84,18 @@ def test_unknown_names(key: str, text: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("key", "text", "says"),
     [
-        ("losses.identity.weight", "-1", "'weight' of LossTerm cannot be -1"),
-        ("losses.identity.weight", "nan", "'weight' of LossTerm cannot be nan"),
-        ("losses.identity.weight", "inf", "'weight' of LossTerm cannot be inf"),
-        ("losses.identity.weight", "none", "'weight' of LossTerm cannot be 'none'"),
-        ("losses.identity.weight", "much", "'weight' of LossTerm cannot be 'much'"),
-        ("losses.identity.changes_at", "-1", "'changes_at' of LossTerm cannot be -1"),
+        ("losses.identity.weight", "-1", "weight cannot be '-1'"),
+        ("losses.identity.weight", "nan", "weight cannot be 'nan'"),
+        ("losses.identity.weight", "inf", "weight cannot be 'inf'"),
+        ("losses.identity.weight", "none", "weight cannot be 'none'"),
+        ("losses.identity.weight", "much", "weight cannot be 'much'"),
+        ("losses.identity.changes_at", "-1", "changes_at cannot be '-1'"),
         ("losses.identity", "4", r"losses.identity has options of its own, it cannot be '4'(?s:.*)\.weight="),
         ("losses.truth.edges", "sharp", "'edges' of TruthLoss cannot be 'sharp'"),
         ("losses", "none", "'losses' has options of its own, it cannot be 'none'"),
         ("mix", "faceworld", "'mix' has options of its own"),
-        ("mix.faceworld.share", "0", "'share' of DataShare cannot be 0"),
-        ("mix.faceworld.share", "1", "'share' of DataShare cannot be 1"),
+        ("mix.faceworld.share", "0", "share cannot be '0'"),
+        ("mix.faceworld.share", "1", "share cannot be '1'"),
     ],
 )
 def test_values_that_cannot_be(key: str, text: str, says: str) -> None:

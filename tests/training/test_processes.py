@@ -20,6 +20,7 @@ import torch.multiprocessing
 from lightning_fabric import Fabric
 from processes import in_processes
 from torch import Tensor
+from training.tiny import KNOWN
 
 from smoothswap.cli.failures import report
 from smoothswap.core.errors import ConfigError, InputError
@@ -38,6 +39,8 @@ LOSSES = {
     "hard": Part("triplet", {"margin": 1.0}),
     "arcface": Part("arcface"),
     "softmax": Part("softmax"),
+    "attributes": Part("supcon_attributes"),
+    "attributes apart": Part("supcon_attributes", {"exchange": "ring", "weight": 20.0}),
 }
 no_fork = pytest.mark.skipif(torch.cuda.is_available(), reason="forks, which a process that used a GPU cannot")
 
@@ -82,7 +85,9 @@ def each_in_two_processes(recipes: Mapping[str, EmbedderRecipe]) -> dict[str, An
 def test_two_processes_make_the_steps_of_one(embedder_recipe: Make) -> None:
     network = {"dim": 8, "widths": (8, 8), "blocks": (1, 1), "flat_channels": 4, "head": "linear"}
     recipes = {
-        name: embedder_recipe(loss=loss, embedder=Part("small_resnet", network), optimizer="sgd", learning_rate=0.1)
+        name: embedder_recipe(
+            data=KNOWN, loss=loss, embedder=Part("small_resnet", network), optimizer="sgd", learning_rate=0.1
+        )
         for name, loss in LOSSES.items()
     }
     found = in_processes(2, each_in_two_processes, recipes)

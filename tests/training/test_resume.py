@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from training.tiny import TRUE_SWAPS
+from training.tiny import KNOWN, TRUE_SWAPS
 
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError
 from smoothswap.training import (
@@ -58,7 +58,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, images: int) -> None:
     monkeypatch.setattr(Loop, "_step", step)
 
 
-@pytest.mark.parametrize("loss", ["supcon", "arcface"])
+@pytest.mark.parametrize("loss", ["supcon", "arcface", "supcon_attributes"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_embedder_ten_steps_are_five_and_five(
     tmp_path: Path,
@@ -68,7 +68,7 @@ def test_embedder_ten_steps_are_five_and_five(
     optimizer: str,
 ) -> None:
     part = dataclasses.replace(embedder_recipe().loss, name=loss)
-    recipe = embedder_recipe(loss=part, optimizer=optimizer)
+    recipe = embedder_recipe(loss=part, optimizer=optimizer, data=KNOWN)
     train_embedder(recipe, tmp_path / "whole", **CPU)
     with monkeypatch.context() as patch:
         stop_at(patch, 40)
@@ -78,7 +78,8 @@ def test_embedder_ten_steps_are_five_and_five(
     assert (rest.images, rest.finished) == (80, True)
     whole, parts = (read_checkpoint(tmp_path / name / LAST)["work"] for name in ("whole", "parts"))
     same(whole, parts)
-    assert whole["loss"].keys() == ({"weight"} if loss == "arcface" else set())
+    own = {"arcface": {"weight"}, "supcon_attributes": {"readout.weight", "readout.bias"}}
+    assert whole["loss"].keys() == own.get(loss, set())
 
 
 def test_swapper_ten_steps_are_five_and_five(

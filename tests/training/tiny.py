@@ -40,6 +40,16 @@ class Colours:
         return {"image": (255 * (0.7 * colour + 0.3 * noise)).to(torch.uint8), "person": person}
 
 
+@register("test_known_colours", kind="dataset")
+class KnownColours(Colours):
+    """The same, with the people's colours as what is known of them."""
+
+    def __init__(self, config: Colours.Config) -> None:
+        super().__init__(config)
+        drawn = [torch.rand(3, generator=torch.Generator().manual_seed(person)) for person in range(config.people)]
+        self.attributes = 4 * torch.stack(drawn) - 2
+
+
 @register("test_true_swaps", kind="dataset")
 class TrueSwaps:
     """Pairs with a truth that a test can check: the target, with the first channel of the source."""
@@ -70,4 +80,5 @@ class TrueSwaps:
 
 
 DATA = Part("test_colours")
+KNOWN = Part("test_known_colours")
 TRUE_SWAPS = Part("test_true_swaps")

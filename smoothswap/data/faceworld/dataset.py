@@ -49,6 +49,11 @@ class FaceWorld:
         cache: str | None = option(None, "folder that keeps rendered pictures; none draws them anew each time")
         workers: int = option(1, "processes that fill the cache", at_least=1)
 
+    @classmethod
+    def knows(cls, config: Config) -> set[str]:
+        """What there is beside pictures, see `FaceDataset`."""
+        return {"attributes"}
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self.population = Population(config.seed, config.groups, config.people_per_group, config.split)

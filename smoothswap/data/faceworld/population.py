@@ -69,7 +69,8 @@ class Population:
                 rows.append(torch.cat([shape(seed, group, person), look]))
                 self.keys.append((group, person))
         self.identities = torch.stack(rows)
-        self.attributes = (self.identities - self.identities.mean(0)) / self.identities.std(0).clamp_min(1e-3)
+        deviation = self.identities.std(0, correction=0)  # 0 of what all people share, and of one person alone
+        self.attributes = (self.identities - self.identities.mean(0)) / deviation.clamp_min(1e-3)
         self.group = torch.arange(groups).repeat_interleave(people_per_group)
 
     def __len__(self) -> int:

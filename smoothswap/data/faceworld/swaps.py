@@ -73,6 +73,11 @@ class FaceWorldSwaps:
                     hint="choose groups × people_per_group as a multiple of people_per_scene",
                 )
 
+    @classmethod
+    def knows(cls, config: Config) -> set[str]:
+        """What there is beside pictures, see `FaceDataset`."""
+        return {"attributes", "truth", "masks"} if config.pairs else {"attributes"}
+
     def __init__(self, config: Config) -> None:
         self.config = config
         self.population = Population(config.seed, config.groups, config.people_per_group, config.split)

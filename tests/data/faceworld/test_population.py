@@ -37,6 +37,22 @@ def test_a_group_shares_its_colouring_and_differs_in_shape() -> None:
     assert people.identities.shape == (12, S + len(APPEARANCE_FACTORS))
 
 
+def test_attributes_are_the_identities_standardised() -> None:
+    people = Population(seed=0, groups=12, people_per_group=3)
+    assert people.attributes.shape == people.identities.shape
+    torch.testing.assert_close(people.attributes.mean(0), torch.zeros(people.identities.shape[1]), rtol=0, atol=1e-5)
+    varied = people.identities.std(0) > 0.01
+    assert varied.sum() > 45
+    spread = people.attributes.square().mean(0).sqrt()
+    torch.testing.assert_close(spread[varied], torch.ones(int(varied.sum())))
+    # The same order of people as before, factor by factor.
+    assert torch.equal(people.attributes[:, 3].argsort(), people.identities[:, 3].argsort())
+    # What all people share, and all of one person alone, is 0 and no NaN.
+    group = Population(seed=0, groups=1, people_per_group=3)
+    torch.testing.assert_close(group.attributes[:, S:], torch.zeros(3, len(APPEARANCE_FACTORS)), rtol=0, atol=1e-3)
+    assert Population(seed=0, groups=1, people_per_group=1).attributes.eq(0).all()
+
+
 def test_held_out_people_are_others_in_the_same_groups() -> None:
     train, held = (Population(seed=0, groups=3, people_per_group=2, split=s) for s in ("train", "held_out_people"))
     assert torch.equal(train.identities[:, S:], held.identities[:, S:])

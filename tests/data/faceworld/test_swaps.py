@@ -193,6 +193,42 @@ def test_a_batch_for_the_device_is_what_the_items_are(data: FaceWorldSwaps, tmp_
     assert not swap_data(cache=str(tmp_path)).draws_on_device
 
 
+def test_picture_by_picture(data: FaceWorldSwaps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swap_data(cache=str(tmp_path))
+    monkeypatch.setattr(FaceWorldSwaps, "draw", lambda *_: pytest.fail("drawn again"))
+    singles = swap_data(cache=str(tmp_path), pairs=False)  # the same folder
+    monkeypatch.undo()
+    assert len(files(tmp_path)) == 1
+    assert len(singles) == len(singles.labels) == N * K
+    assert torch.equal(singles.labels, data.shown)
+    assert torch.equal(singles.groups, data.groups)
+    triplet_of = {data.pictures_of(index)[0]: index for index in range(len(data))}
+    for picture in range(N * K):
+        item, pair = singles[picture], data[triplet_of[picture]]
+        assert item.keys() == {"image", "person"}
+        assert item["image"].shape == (3, 16, 16)
+        assert (item["image"].int() - pair["image"].int()).abs().max() <= 1
+        assert item["person"] == pair["person"] == singles.labels[picture]
+    together = singles.__getitems__([5, -1, 5])
+    for item, picture in zip(together, (5, N * K - 1, 5), strict=True):
+        assert_alike(item, singles[picture])
+        assert_alike(item, swap_data(pairs=False)[picture])
+    for index in (N * K, -N * K - 1):
+        with pytest.raises(IndexError):
+            singles[index]
+
+
+def test_what_is_known_is_said_before_anything_is_built(data: FaceWorldSwaps) -> None:
+    for pairs in (True, False):
+        config = FaceWorldSwaps.Config(**SMALL, pairs=pairs)
+        knows = FaceWorldSwaps.knows(config)
+        item = FaceWorldSwaps(config)[0]
+        assert ("truth" in knows) == ("truth" in item)
+        assert ("masks" in knows) == ("face" in item and "head" in item)
+        assert "attributes" in knows
+    assert torch.equal(data.attributes, data.population.attributes)
+
+
 def test_factors_are_those_of_the_population(data: FaceWorldSwaps) -> None:
     for picture in (0, 5, 35, 5):  # a scene's draws are kept: the second time as the first
         expected = data.population.scene(picture // K, data.population.identities[data.shown[picture]])

@@ -244,9 +244,9 @@ def swapper_faceworld_64_sharpen() -> SwapperRecipe:
         discriminator_learning_rate=1e-3,
         betas=(0.0, 0.99),
         losses={
-            "truth": LossTerm("truth", weight=10.0),
+            "truth": LossTerm("truth", {"edges": 1.0}, weight=10.0),
             "identity": LossTerm("identity", weight=1.0),
-            "adversarial": LossTerm("adversarial", weight=0.1),
+            "adversarial": LossTerm("adversarial", weight=0.3),
         },
         warmup_images=800,
         ema_half_life=2_000,

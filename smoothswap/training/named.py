@@ -240,8 +240,8 @@ def swapper_faceworld_64_sharpen() -> SwapperRecipe:
         guided,
         name="faceworld_64_sharpen",
         images=16_000,
-        learning_rate=2e-4,
-        discriminator_learning_rate=1e-3,
+        learning_rate=5e-4,
+        discriminator_learning_rate=4e-3,
         betas=(0.0, 0.99),
         losses={
             "truth": LossTerm("truth", {"edges": 1.0}, weight=10.0),

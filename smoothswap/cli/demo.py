@@ -42,7 +42,7 @@ def run_demo(
     seed: int = 0,
     model: Path | None = None,
     photograph: Path | bool = True,
-) -> int:
+) -> bool:
     """Swap pairs of people that no training saw, measure, print, and write `out/index.html` and `out/report.json`.
 
     Args:
@@ -56,7 +56,7 @@ def run_demo(
         photograph: picture to swap a face into; True for the astronaut of a checkout of the project, False for none.
 
     Returns:
-        0 when every criterion holds, 1 otherwise.
+        Whether every criterion holds.
 
     Raises:
         InputError: a folder that holds something else, too few pairs, a missing model or photograph.
@@ -95,7 +95,7 @@ def run_demo(
     _remove_stale(out, shown.values(), photo)
     print_figures(terminal, report, parts)
     _print_outcome(terminal, photo, photograph, out / PAGE, time.perf_counter() - began)
-    return 0 if reached(report, parts) else 1
+    return reached(report, parts)
 
 
 def _prepare(out: Path) -> None:

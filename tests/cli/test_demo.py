@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import smoothswap
-from smoothswap.cli import demo, demo_models, demo_pairs
+from smoothswap.cli import demo, demo_models, demo_pairs, main
 from smoothswap.cli.demo_verdicts import ALIKE
 from smoothswap.core.errors import CheckpointError, InputError, NoFaceError
 from smoothswap.core.interfaces import FaceInput
@@ -74,7 +74,7 @@ class _Recites(nn.Module):
 @pytest.fixture(scope="module")
 def shown(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("shown") / "demo"
-    assert demo.run_demo(out, pairs=PAIRS, model=model, photograph=False) == 1
+    assert demo.run_demo(out, pairs=PAIRS, model=model, photograph=False) is False
     return out
 
 
@@ -151,7 +151,7 @@ def test_a_perfect_model_passes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _planted(monkeypatch)
-    assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) == 0
+    assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) is True
     assert json.loads((tmp_path / "demo" / "report.json").read_text())["passed"] is True
     assert "all 11 criteria hold" in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")
     assert "Not reached" not in capsys.readouterr().out
@@ -161,7 +161,7 @@ def test_failing_on_people_of_one_colouring_is_failing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _planted(monkeypatch, copies_alike=True)
-    assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) == 1
+    assert demo.run_demo(tmp_path / "demo", pairs=4, seed=5, photograph=False) is False
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert report["passed"] is False
     assert all(criterion["passed"] for criterion in report["criteria"].values())
@@ -247,3 +247,15 @@ def test_what_a_user_can_get_wrong(model: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds the embedder 'small_resnet' where a generator"):
         demo.run_demo(tmp_path / "demo", pairs=1, model=wrong)
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reached", "code"), [([], False, 0), (["--check"], False, 1), (["--check"], True, 0)]
+)
+def test_only_a_check_fails_on_what_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], reached: bool, code: int
+) -> None:
+    monkeypatch.setattr(demo, "run_demo", lambda *_, **__: reached)
+    with pytest.raises(SystemExit) as stopped:
+        main(["demo", "--out", str(tmp_path), *words])
+    assert stopped.value.code == code

@@ -231,7 +231,7 @@ def swapper_faceworld_128_guided() -> SwapperRecipe:
 
 
 def swapper_faceworld_64_sharpen() -> SwapperRecipe:
-    """A second stage for a generator of `faceworld_64_guided`, to start from it: fine structure counts against the blur.
+    """A second stage for a generator of `faceworld_64_guided`, to start from it: fine structure counts, against blur.
 
     A mean of what might be there costs little in pixels; eyes and mouths come back where their edges count as well.
     """

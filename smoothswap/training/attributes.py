@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.catalogue import CATALOGUE
-from smoothswap.core.errors import ConfigError, InputError, PluginError
+from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.core.interfaces import FaceDataset
-from smoothswap.core.names import did_you_mean
+from smoothswap.training.needs import declared_needs
 from smoothswap.training.recipe_parts import Part
 from smoothswap.training.recipes import EmbedderRecipe
 
@@ -22,15 +22,7 @@ def needs_of_loss(loss: Part) -> set[str]:
         UnknownNameError: no such loss.
         PluginError: it declares a need that there is not.
     """
-    declared = getattr(CATALOGUE.find(loss.name, "loss").resolve(), "needs", ())
-    declared = (declared,) if isinstance(declared, str) else tuple(declared)
-    for need in declared:
-        if need not in _NEEDS:
-            raise PluginError(
-                f"the loss {loss.name!r} declares the need {need!r}{did_you_mean(need, _NEEDS)}",
-                f"needs of an embedder's loss: {', '.join(_NEEDS)}",
-            )
-    return set(declared)
+    return set(declared_needs(CATALOGUE.find(loss.name, "loss").resolve(), repr(loss.name), _NEEDS))
 
 
 def attributes_of(data: FaceDataset, recipe: EmbedderRecipe) -> Tensor:

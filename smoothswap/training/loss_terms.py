@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from smoothswap.core.errors import ConfigError, PluginError
-from smoothswap.core.names import did_you_mean
+from smoothswap.core.errors import ConfigError
 from smoothswap.losses.swap_batch import Need, SwapBatch
+from smoothswap.training.needs import declared_needs
 from smoothswap.training.parts import build_part
 from smoothswap.training.recipe_parts import LossTerm
 
@@ -61,7 +61,7 @@ class LossTerms:
         self.all: list[BuiltLoss] = []
         for name, term in terms.items():
             loss = build_part(term, "swap_loss")
-            needs = _needs(loss, name, term)
+            needs = cast("frozenset[Need]", declared_needs(loss, f"{name!r} ({term.name})", _WORDS))
             if isinstance(loss, torch.nn.Module):
                 loss.to(device)
             self.all.append(BuiltLoss(name, term, loss, needs))
@@ -94,18 +94,6 @@ class LossTerms:
     def panel(self, images: int) -> str:
         """The weights as they are now, in one line."""
         return ", ".join(f"{_SIGNS.get(loss.name, loss.name)} {weight:.3g}" for loss, weight in self.active(images))
-
-
-def _needs(loss: Any, name: str, term: LossTerm) -> frozenset[Need]:
-    declared = getattr(loss, "needs", ())
-    declared = (declared,) if isinstance(declared, str) else tuple(declared)
-    for need in declared:
-        if need not in _WORDS:
-            raise PluginError(
-                f"the loss {name!r} ({term.name}) declares the need {need!r}{did_you_mean(need, _WORDS)}",
-                f"needs: {', '.join(_WORDS)}",
-            )
-    return frozenset(declared)
 
 
 _SIGNS = {"identity": "λ_id", "change": "λ_chg"}

@@ -142,7 +142,7 @@ def swapper_faceworld_64() -> SwapperRecipe:
 
 
 def swapper_faceworld_64_guided() -> SwapperRecipe:
-    """A generator that is told the true swaps of rendered heads: about an hour on a CPU core."""
+    """A generator that is told the true swaps of rendered heads: half an hour on a CPU core."""
     return SwapperRecipe(
         name="faceworld_64_guided",
         image_size=64,

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TypeVar
 
-from smoothswap.core.catalogue import CATALOGUE, available
-from smoothswap.core.config import Options
+from smoothswap.core.catalogue import available
 from smoothswap.core.errors import ConfigError, UnknownNameError
 from smoothswap.core.names import did_you_mean
+from smoothswap.training.parts import option_names, options_of
 from smoothswap.training.recipe_parts import Part
 from smoothswap.training.recipes import KIND_OF_MAP
 
@@ -44,9 +44,9 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
         return {key: part for key, part in parts.items() if key != name}
     kind = KIND_OF_MAP[head]
     if option == "name":
-        config = _config(text, kind)
+        config = options_of(text, kind)
         old = parts.get(name)
-        kept = {} if old is None else {key: item for key, item in old.options.items() if key in _names(config)}
+        kept = {} if old is None else {key: item for key, item in old.options.items() if key in option_names(config)}
         changed = cls(text) if old is None else dataclasses.replace(old, name=text)
         return {**parts, name: dataclasses.replace(changed, options=kept)}
     part = parts[name] if name in parts else _new(cls, name, kind, head, parts)
@@ -56,13 +56,13 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
             return {**parts, name: dataclasses.replace(part, **{option: cls.parse(option, text)})}
         except ConfigError as cause:
             raise ConfigError(f"{head}.{name}.{option} cannot be {text!r}", *cause.facts, hint=cause.hint) from cause
-    config = _config(part.name, kind)
-    if option not in _names(config) and not option.startswith("options."):
-        known = {"name", *own, *_names(config)}
+    config = options_of(part.name, kind)
+    if option not in option_names(config) and not option.startswith("options."):
+        known = {"name", *own, *option_names(config)}
         raise UnknownNameError(
             f"unknown option {option!r} of {head}.{name}{did_you_mean(option, known)}",
             f"options of the recipe: name, {', '.join(sorted(own))}",
-            f"options of {part.name}: {', '.join(sorted(_names(config))) or 'none'}",
+            f"options of {part.name}: {', '.join(sorted(option_names(config))) or 'none'}",
         )
     option = option.removeprefix("options.")
     value = config.parse(option, text)
@@ -83,12 +83,3 @@ def _new(cls: type[P], name: str, kind: str, head: str, parts: Mapping[str, P]) 
 
 def _how(head: str, name: str) -> str:
     return f"write {head}.{name}=none to leave it out" + (f", {head}.{name}.weight=… to weigh it" * (head == "losses"))
-
-
-def _config(name: str, kind: str) -> type[Options]:
-    config: type[Options] = CATALOGUE.find(name, kind).resolve().Config
-    return config
-
-
-def _names(config: type[Options]) -> set[str]:
-    return {info.name for info in config.infos()}

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.decode import SUFFIXES
 from smoothswap.training.override_maps import change_map
+from smoothswap.training.parts import option_names, options_of
 from smoothswap.training.recipe_parts import Part
 from smoothswap.training.recipes import Kind, TrainingRecipe, group_names, map_names, part_names
 
@@ -113,7 +113,7 @@ def _moves_the_data_alone(overrides: Mapping[str, str]) -> bool:
 
 def _validation_of(data: Part, recipe: TrainingRecipe) -> dict[str, Part | None]:
     """The validation that follows from the data set that a recipe is moved to: on what it holds out, else none."""
-    if "held_out" in _splits(_config(data.name, "dataset")):
+    if "held_out" in _splits(options_of(data.name, "dataset")):
         return {"validation": Part(data.name, {**data.options, "split": "held_out"})}
     if recipe.validation is None or _place(data) == _place(recipe.data):
         return {}
@@ -162,19 +162,9 @@ def _whole_part(cls: type[TrainingRecipe], name: str, text: str) -> Part | None:
 
 def _change(part: Part | None, kind: str, head: str, name: str, text: str) -> Part:
     if name == "name":
-        options = _config(text, kind)
-        kept = {} if part is None else {key: value for key, value in part.options.items() if key in _names(options)}
-        return Part(text, kept)
+        names = option_names(options_of(text, kind))
+        return Part(text, {} if part is None else {key: part.options[key] for key in part.options if key in names})
     if part is None:
         raise ConfigError(f"the recipe has no {head}", hint=f"name one first: {head}.name=…")
-    value = _config(part.name, kind).parse(name, text)
+    value = options_of(part.name, kind).parse(name, text)
     return Part(part.name, {**part.options, name: value})
-
-
-def _config(name: str, kind: str) -> type[Options]:
-    config: type[Options] = CATALOGUE.find(name, kind).resolve().Config
-    return config
-
-
-def _names(config: type[Options]) -> set[str]:
-    return {info.name for info in config.infos()}

@@ -39,8 +39,23 @@ def check_part(part: Part, kind: str, **known: Any) -> Options:
     return options
 
 
+def options_of(name: str, kind: str) -> type[Options]:
+    """The class of a component's options.
+
+    Raises:
+        UnknownNameError: no such component.
+    """
+    config: type[Options] = CATALOGUE.find(name, kind).resolve().Config
+    return config
+
+
+def option_names(config: type[Options]) -> set[str]:
+    """The names of the options of such a class."""
+    return {info.name for info in config.infos()}
+
+
 def _filled(part: Part, kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    names = {info.name for info in CATALOGUE.find(part.name, kind).resolve().Config.infos()}
+    names = option_names(options_of(part.name, kind))
     return {**{name: value for name, value in known.items() if name in names}, **part.options}
 
 

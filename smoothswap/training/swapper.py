@@ -309,7 +309,9 @@ class SwapperWork:
     def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the averaged generator and, where there is one, the discriminator."""
         notes = {**notes, "embedder_sha256": self.embedder_hash}
-        if self.discriminator is not None:
+        if self.discriminator is None:  # one of an earlier part of the run is no longer the run's
+            (folder / DISCRIMINATOR).unlink(missing_ok=True)
+        else:
             weights.save(self.discriminator, folder / DISCRIMINATOR, notes=notes)
         return weights.save(self.ema.module, folder / GENERATOR, notes=notes)
 

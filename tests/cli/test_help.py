@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 from typer.testing import CliRunner
 
-from smoothswap.cli import app
+from smoothswap.cli import app, main
 
 COMMANDS = [
     ("swap",), ("inspect",), ("embed",), ("align",), ("faceworld",), ("train",), ("train", "embedder"),
@@ -78,3 +79,17 @@ def test_importing_the_package_loads_no_torch() -> None:
     script = "import smoothswap, sys; print([n for n in ('torch', 'numpy', 'typer', 'pluggy') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("words", "kept"), [(None, [True]), (["--version"], [])])
+def test_freed_memory_is_kept_where_the_process_is_the_commands_own(
+    monkeypatch: pytest.MonkeyPatch, words: list[str] | None, kept: list[bool]
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it for its process
+    monkeypatch.setattr(sys, "argv", ["smoothswap", "--version"])
+    module = sys.modules[main.__module__]  # `smoothswap.cli.app` names the application as well
+    monkeypatch.setattr(module, "keep_freed_memory", lambda: calls.append(True))
+    with pytest.raises(SystemExit):
+        main(words)
+    assert calls == kept

@@ -268,6 +268,8 @@ def test_without_a_loss_of_its_logits_there_is_none(tmp_path: Path, swapper_reci
     for images, override in ((16, {"losses.adversarial.weight": "1"}), (24, {"losses.adversarial": "none"})):
         train_swapper(recipe_of_run(run, {"images": str(images), **override}), run, resume=True, **CPU)
         assert ("discriminator" in read_checkpoint(run / LAST)["work"]) == (images == 16)
+        # --start-from of this folder must not find one that the run no longer has.
+        assert (run / "discriminator.safetensors").exists() == (images == 16)
 
 
 def test_a_start_without_a_discriminator_to_start(tmp_path: Path, swapper_recipe: Make, embedder_file: Path) -> None:

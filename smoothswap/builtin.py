@@ -93,6 +93,7 @@ _COMPONENTS = (
         "adds a projection of the identity, as NCSN++ adds time",
     ),
     _row("injection", "adain", "modules.injections.adain:AdaINInjection", "adaptive instance normalisation"),
+    _row("injection", "adagn", "modules.injections.adagn:AdaGNInjection", "adaptive group normalisation"),
     _row(
         "injection", "modulated", "modules.injections.modulated:ModulatedInjection", "StyleGAN2's modulated convolution"
     ),
@@ -111,6 +112,12 @@ _COMPONENTS = (
     _row("swap_loss", "identity", "losses.identity:IdentityLoss", "λ_id: one minus the cosine to the source"),
     _row("swap_loss", "change", "losses.change:ChangeLoss", "λ_chg: mean squared difference to the target picture"),
     _row("swap_loss", "truth", "losses.truth:TruthLoss", "difference to the true swap, where the data knows it"),
+    _row(
+        "swap_loss",
+        "features",
+        "losses.features:FeaturesLoss",
+        "difference to the true swap in the features of a frozen network (extra: frozen-features)",
+    ),
     _row("dataset", "faceworld", "data.faceworld.dataset:FaceWorld", "rendered heads whose true swap is known"),
     _row(
         "dataset",

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.discriminators.convert_efficientnet_lite import load_shipped
-from smoothswap.discriminators.efficientnet_lite0 import STRIDES, EfficientNetLite0
 from smoothswap.discriminators.random_mixing import RandomMixing
 from smoothswap.modules.equal_lr import EqualConv2d
+from smoothswap.modules.frozen.convert_efficientnet_lite import load_shipped
+from smoothswap.modules.frozen.efficientnet_lite0 import STRIDES, EfficientNetLite0
 from smoothswap.modules.shapes import check_images
 
 KERNEL = (1.0, 3.0, 3.0, 1.0)

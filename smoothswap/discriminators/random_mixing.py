@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smoothswap.discriminators.frozen_conv2d import FrozenConv2d
+from smoothswap.modules.frozen.frozen_conv2d import FrozenConv2d
 
 RESCALE = math.sqrt(0.5)
 

@@ -18,6 +18,7 @@ from smoothswap.generators.unet_levels import (
     residual_block,
 )
 from smoothswap.generators.unet_options import UnetOptions
+from smoothswap.generators.unet_scene import Scene
 from smoothswap.modules.initialisation import conv3x3, linear
 from smoothswap.modules.shapes import check_images, check_vectors
 
@@ -91,6 +92,7 @@ class SmoothUnet(nn.Module):
             channels, pyramid_channels = skips[-1], down.pyramid_channels
             self.down.append(down)
 
+        self.scene = Scene(config, channels) if config.scene_dim else None
         self.middle = Middle(config, channels)
 
         pyramid_channels = 0
@@ -128,6 +130,8 @@ class SmoothUnet(nn.Module):
         skips = [h]
         for down in self.down:
             h, pyramid = down(h, pyramid, embedding, skips)
+        if self.scene is not None:
+            h, embedding = self.scene(h, embedding)
         h = self.middle(h, embedding)
         image = None
         for up in self.up:

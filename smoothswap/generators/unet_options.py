@@ -43,6 +43,12 @@ class UnetOptions(Options):
     attention_resolutions: tuple[int, ...] = option(
         (16,), "sizes in pixels of the levels with self-attention; the middle always has it", at_least=1
     )
+    scene_dim: int = option(
+        0,
+        "length of a code of the target's pose, expression and light that joins the identity from the middle on;"
+        " 0: none, as in the paper",
+        at_least=0,
+    )
     block: Literal["biggan", "ddpm"] = option(
         "biggan", "residual blocks that resample inside (biggan), or resampling layers between them (ddpm)"
     )

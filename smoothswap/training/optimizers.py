@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from smoothswap.training.muon import Muon
 from smoothswap.training.recipes import EmbedderRecipe
 
 
@@ -25,6 +26,8 @@ def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], dev
     ]
     groups = [group for group in groups if group["params"]]
     fused = _fused(device)
+    if recipe.optimizer == "muon":
+        return Muon(weights, recipe.learning_rate, (recipe.momentum, 0.999), recipe.weight_decay, fused)
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
         return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
@@ -32,8 +35,12 @@ def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], dev
     return adam(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=fused)
 
 
-def gan_optimizer(module: nn.Module, rate: float, betas: Sequence[float], device: torch.device) -> Optimizer:
-    """Adam for a generator or a discriminator."""
+def gan_optimizer(
+    module: nn.Module, rate: float, betas: Sequence[float], device: torch.device, name: str = "adam"
+) -> Optimizer:
+    """The optimiser of a generator or a discriminator: `adam` or `muon`."""
+    if name == "muon":
+        return Muon(module.parameters(), rate, betas, fused=_fused(device))
     return Adam(module.parameters(), lr=rate, betas=(betas[0], betas[1]), fused=_fused(device))
 
 

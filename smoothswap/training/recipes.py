@@ -78,9 +78,11 @@ class EmbedderRecipe(TrainingRecipe):
     people_per_group: int = option(
         1, "people of one group of look-alikes that enter a batch together, where the data set has groups", at_least=1
     )
-    optimizer: str = option("adamw", "optimiser", choices=("sgd", "adam", "adamw"))
+    optimizer: str = option("adamw", "optimiser", choices=("sgd", "adam", "adamw", "muon"))
     learning_rate: float = option(1e-3, "highest learning rate", above=0)
-    momentum: float = option(0.9, "momentum of sgd, first beta of adam", at_least=0, below=1)
+    momentum: float = option(
+        0.9, "momentum of sgd, first beta of adam (of muon: for the small weights)", at_least=0, below=1
+    )
     weight_decay: float = option(1e-4, "weight decay of matrices and kernels", at_least=0)
     monitor: str = option("auc", "figure of the validation by which weights are the best", choices=tuple(MONITORS))
     patience: int | None = option(
@@ -128,6 +130,7 @@ class SwapperRecipe(TrainingRecipe):
     mix: Mapping[str, DataShare] = option({}, "further data sets and their shares of a batch; `data` has the rest")
     batch_size: int = option(8, "target images in a batch, over all devices", at_least=1)
     self_pairs: int = option(1, "pairs of each part of a batch whose source is their target", at_least=0)
+    optimizer: str = option("adam", "optimiser of the generator; the discriminator has adam", choices=("adam", "muon"))
     learning_rate: float = option(1e-3, "highest learning rate of the generator", above=0)
     discriminator_learning_rate: float = option(4e-3, "highest learning rate of the discriminator", above=0)
     betas: tuple[float, ...] = option((0.0, 0.99), "the two betas of Adam", at_least=0, below=1)

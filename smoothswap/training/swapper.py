@@ -197,7 +197,9 @@ class SwapperWork:
         self.gan.losses.require(_known(self.datasets) | self.gan.judges)
         self.held_out = build_held_out(recipe, fabric)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
-        self.generator_optimizer = gan_optimizer(self.generator, recipe.learning_rate, recipe.betas, fabric.device)
+        self.generator_optimizer = gan_optimizer(
+            self.generator, recipe.learning_rate, recipe.betas, fabric.device, recipe.optimizer
+        )
         self.discriminator_optimizer: Optimizer | None = None
         if self.discriminator is not None:
             self.discriminator_optimizer = gan_optimizer(

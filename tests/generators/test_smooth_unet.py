@@ -19,6 +19,7 @@ TINY = {
 VARIANTS = [
     {},
     {"injection": "adain"},
+    {"injection": "adagn"},
     {"injection": "modulated"},
     {"block": "ddpm"},
     {"block": "ddpm", "resample_with_convolution": False},
@@ -31,6 +32,8 @@ VARIANTS = [
     {"identity_mlp_layers": 0},
     {"identity_mlp_layers": 3, "identity_scale": "unit_length"},
     {"attention_resolutions": (), "fir_kernel": (1.0, 2.0, 1.0)},
+    {"scene_dim": 5},
+    {"scene_dim": 3, "patch": 2, "attention_resolutions": (4,), "injection": "adagn"},
     {"recompute": True, "blocks_per_level": 2},
     {"patch": 2, "attention_resolutions": (4,)},
     {"patch": 4, "channel_multipliers": (1,), "attention_resolutions": ()},

@@ -4,7 +4,7 @@ import torch
 import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError
 
-NAMES = ["add", "adain", "modulated"]
+NAMES = ["adagn", "add", "adain", "modulated"]
 
 
 def make(name, **options):
@@ -42,6 +42,14 @@ def test_adain_is_instance_norm_at_zero_style():
     h = 3 * torch.randn(2, 8, 4, 4) + 1
     expected = module.conv(torch.nn.functional.silu(torch.nn.functional.instance_norm(h)))
     torch.testing.assert_close(module(h, torch.randn(2, 5)), expected)
+
+
+def test_adagn_scales_and_shifts_what_group_norm_gives():
+    module = make("adagn", init_scale=1.0)
+    h, e = 3 * torch.randn(2, 8, 4, 4) + 1, torch.randn(2, 5)
+    gamma, beta = module.style(torch.nn.functional.silu(e))[:, :, None, None].split(8, dim=1)
+    normed = torch.nn.functional.group_norm(h, 2, module.norm.weight, module.norm.bias, eps=1e-6)
+    torch.testing.assert_close(module(h, e), module.conv(torch.nn.functional.silu((1 + gamma) * normed + beta)))
 
 
 @pytest.mark.parametrize("name", NAMES)

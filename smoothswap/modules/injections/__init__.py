@@ -6,8 +6,9 @@ near zero. Its Config has the required options `channels` and `embedding_dim`; a
 `init_scale` where they differ from 0.
 """
 
+from smoothswap.modules.injections.adagn import AdaGNInjection
 from smoothswap.modules.injections.adain import AdaINInjection
 from smoothswap.modules.injections.add import AddInjection
 from smoothswap.modules.injections.modulated import ModulatedInjection
 
-__all__ = ["AdaINInjection", "AddInjection", "ModulatedInjection"]
+__all__ = ["AdaGNInjection", "AdaINInjection", "AddInjection", "ModulatedInjection"]

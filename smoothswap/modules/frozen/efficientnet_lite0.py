@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from smoothswap.discriminators.frozen_conv2d import FrozenConv2d
+from smoothswap.modules.frozen.frozen_conv2d import FrozenConv2d
 
 STEM = 32
 # Of each stage: expansion of the channels inside a block, kernel size, stride of the first block, channels, blocks.

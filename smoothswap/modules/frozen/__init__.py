@@ -1,0 +1,1 @@
+"""Networks whose weights are fixed: read from a package, neither trained nor saved."""

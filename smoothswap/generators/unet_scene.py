@@ -13,8 +13,8 @@ from smoothswap.generators.unet_options import UnetOptions
 from smoothswap.modules.group_norm import group_norm
 from smoothswap.modules.initialisation import conv1x1, linear
 
-READ_CHANNELS = 32
-"""Channels in which the smallest level is read, position by position."""
+MAP_CHANNELS = 32
+"""Channels in which the smallest level is read and drawn on, position by position."""
 START = 0.1
 """Variance scale of the layers that end here, so that training starts near a generator without a scene."""
 
@@ -31,18 +31,19 @@ class Scene(nn.Module):
         super().__init__()
         side, wide = options.sizes[-1], 2 * options.embedding_dim
         self.norm = group_norm(channels, act="swish")
-        self.squeeze = conv1x1(channels, READ_CHANNELS)
-        self.code = linear(READ_CHANNELS * side**2, options.scene_dim)
+        self.squeeze = conv1x1(channels, MAP_CHANNELS)
+        self.code = linear(MAP_CHANNELS * side**2, options.scene_dim)
         self.hidden = nn.ModuleList([linear(options.embedding_dim + options.scene_dim, wide), linear(wide, wide)])
         self.to_embedding = linear(wide, options.embedding_dim, scale=START)
-        self.to_map = linear(wide, channels * side**2, scale=START)
+        self.to_map = linear(wide, MAP_CHANNELS * side**2)
+        self.spread = conv1x1(MAP_CHANNELS, channels, scale=START)
 
     def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features h [B, C, S, S] and the embedding [B, E] -> the same, each with what the scene adds to it."""
-        B, C, H, W = h.shape
+        B, _, H, W = h.shape
         code = self.code(self.squeeze(self.norm(h)).flatten(1))
         both = torch.cat([F.silu(embedding), code], dim=1)
         for layer in self.hidden:
             both = F.silu(layer(both))
-        drawn = self.to_map(both).view(B, H, W, C).permute(0, 3, 1, 2)
-        return h + drawn, embedding + self.to_embedding(both)
+        drawn = self.to_map(both).view(B, H, W, MAP_CHANNELS).permute(0, 3, 1, 2)  # channels_last, without a copy
+        return h + self.spread(drawn), embedding + self.to_embedding(both)

@@ -32,17 +32,24 @@ def people(population: Population) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def vectors(embedder: torch.nn.Module, images: Tensor) -> Tensor:
-    """z·√D with a column of ones, float64 [N, D + 1]."""
-    z = torch.cat([embed(embedder, images[at : at + 64]) for at in range(0, len(images), 64)]).double()
-    return torch.cat([z * math.sqrt(z.shape[1]), torch.ones(len(z), 1)], 1)
+def identities(embedder: torch.nn.Module, images: Tensor) -> Tensor:
+    """Unit vectors [N, D] of images."""
+    return torch.cat([embed(embedder, images[at : at + 64]) for at in range(0, len(images), 64)])
 
 
-def r_squared(x: Tensor, y: Tensor, unseen_x: Tensor, unseen_y: Tensor) -> Tensor:
-    """R² of each factor [I] on unseen people, of the ridge regression of y [N, I] on x [N, D]."""
-    ridge = RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
-    weights = torch.linalg.solve(x.T @ x + ridge, x.T @ y)
-    return 1 - (unseen_x @ weights - unseen_y).square().mean(0) / unseen_y.var(0)
+def inputs(z: Tensor) -> Tensor:
+    """z·√D of unit vectors [N, D], with a column of ones: float64 [N, D + 1]."""
+    return torch.cat([z.double() * math.sqrt(z.shape[1]), torch.ones(len(z), 1)], 1)
+
+
+def ridge(x: Tensor, y: Tensor) -> Tensor:
+    """Weights [D, I] of the ridge regression of y [N, I] on x [N, D]."""
+    return torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
+
+
+def r_squared(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """R² of each factor [I]: how well x [N, D] @ weights [D, I] gives y [N, I]."""
+    return 1 - (x @ weights - y).square().mean(0) / y.var(0)
 
 
 def main() -> None:
@@ -55,7 +62,8 @@ def main() -> None:
     columns = []
     for file in files:
         embedder = smoothswap.load(file).eval()
-        columns.append(r_squared(vectors(embedder, known), factors, vectors(embedder, unseen), unseen_factors))
+        weights = ridge(inputs(identities(embedder, known)), factors)
+        columns.append(r_squared(weights, inputs(identities(embedder, unseen)), unseen_factors))
     print(f"{'':16}", *(f"{file.stem:>12}" for file in files))
     for number, name in enumerate(IDENTITY_FACTORS):
         print(f"{name:16}", *(f"{float(column[number]):12.2f}" for column in columns))

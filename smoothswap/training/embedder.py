@@ -162,7 +162,7 @@ class EmbedderWork:
             self._attributes = attributes_of(data, recipe).to(fabric.device)
             known["attributes"] = self._attributes.shape[1]
         self.loss: nn.Module = build_part(recipe.loss, "loss", **known).to(fabric.device)
-        self.optimizer = embedder_optimizer(recipe, (self.embedder, self.loss), fabric.device)
+        self.optimizer = embedder_optimizer(recipe, (self.embedder, self.loss), fabric)
         self.ema = Ema(self.embedder, recipe.ema_half_life, recipe.ema_rampup)
         sampler = PKSampler(
             data.labels,

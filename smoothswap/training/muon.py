@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-LEAST_SIDE = 32
-"""A weight with fewer outputs, or fewer inputs of an output, is left to Adam."""
+LEAST_SIDE, MOST_SIDE = 32, 256
+"""A weight whose smaller side, of outputs and inputs of an output, is not between these is left to Adam: smaller ones have
+few directions, and the work grows with the cube of that side."""
 MOMENTUM = 0.95
 RMS = 0.2
 """Root mean square of a step in learning rates: about that of Adam's, whose learning rates then fit."""
@@ -26,34 +27,51 @@ A, B, C = 3.4445, -4.7750, 2.0315
 ROUNDS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """About U Vᵀ of a matrix U S Vᵀ: the same directions, all of length 0.7 to 1.2.
-
-    The rounds are done on the smaller Gram matrix, of which the result is a polynomial times the matrix. For a weight
-    of 144 × 2592 that is a third of the work of rounds on the matrix itself.
 
     Args:
         matrix: [m, n] floating point, any device. Singular values below 0.002 of its norm come out shorter.
+        dtype: what the products are computed in; bfloat16 will do.
 
     Returns:
         [m, n] in float32; zero for zero.
     """
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix).float()
-    x = x / x.norm().clamp_min(1e-30)
+    x = (x / x.norm().clamp_min(1e-30)).to(dtype)
+    small, large = x.shape
+    # In float32 the rounds are done on the Gram matrix, of which the result is a polynomial times the matrix: for a
+    # weight of 144 × 2592 a third of the work. Errors of bfloat16 would grow with each round there.
+    x = _by_gram(x) if dtype == torch.float32 and large > 2 * small else _by_rounds(x)
+    return (x.T if tall else x).float()
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """A + B·g + C·g²."""
+    step = torch.addmm(gram, gram, gram, beta=B, alpha=C)
+    step.diagonal().add_(A)
+    return step
+
+
+def _by_rounds(x: Tensor) -> Tensor:
+    for _ in range(ROUNDS):
+        x = _polynomial(x @ x.T) @ x
+    return x
+
+
+def _by_gram(x: Tensor) -> Tensor:
     gram = x @ x.T
     product = torch.eye(len(gram), device=gram.device)
     for _ in range(ROUNDS):
-        step = torch.addmm(gram, gram, gram, beta=B, alpha=C)
-        step.diagonal().add_(A)
+        step = _polynomial(gram)
         product = product @ step
         gram = gram @ step @ step  # they commute, all being polynomials of one matrix
-    result: Tensor = product @ x
-    return result.T if tall else result
+    return product @ x
 
 
 class Muon(Adam):
-    """Muon for weights of two dimensions or more, Adam for biases, norms and small weights.
+    """Muon for weights of two dimensions or more, Adam for biases, norms, and weights that are too small or too large.
 
     A convolution's weight [O, I, kh, kw] counts as a matrix [O, I · kh · kw]. Each step has a root mean square of about
     0.2 learning rates, as Adam's have, so that one learning rate serves both.
@@ -64,6 +82,7 @@ class Muon(Adam):
         betas: of Adam.
         weight_decay: of the weights that Muon trains: each step takes off this share, times the learning rate.
         fused: see `torch.optim.Adam`.
+        dtype: what directions are made orthogonal in; momentum and weights stay as they are.
     """
 
     def __init__(
@@ -73,13 +92,14 @@ class Muon(Adam):
         betas: Sequence[float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         fused: bool | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         weights = list(parameters)
         groups: list[dict[str, Any]] = [
             {"params": [weight for weight in weights if not _is_matrix(weight)], "muon": False},
             {"params": [weight for weight in weights if _is_matrix(weight)], "muon": True},
         ]
-        self.decay = weight_decay
+        self.decay, self.dtype = weight_decay, dtype
         super().__init__([group for group in groups if group["params"]], lr=lr, betas=(betas[0], betas[1]), fused=fused)
 
     @torch.no_grad()
@@ -105,7 +125,8 @@ class Muon(Adam):
         state["step"] += 1
         momentum, gradient = state["momentum"], cast(Tensor, weight.grad)
         momentum.lerp_(gradient, 1 - MOMENTUM)
-        direction = orthogonalised(torch.lerp(gradient, momentum, MOMENTUM).flatten(1))  # Nesterov's: a step ahead
+        ahead = torch.lerp(gradient, momentum, MOMENTUM)  # Nesterov's
+        direction = orthogonalised(ahead.flatten(1), self.dtype)
         if self.decay:
             weight.mul_(1 - lr * self.decay)
         # An orthogonal [m, n] has a root mean square of 1 / √max(m, n).
@@ -113,4 +134,4 @@ class Muon(Adam):
 
 
 def _is_matrix(weight: Tensor) -> bool:
-    return weight.ndim > 1 and min(weight.shape[0], weight[0].numel()) >= LEAST_SIDE
+    return weight.ndim > 1 and LEAST_SIDE <= min(weight.shape[0], weight[0].numel()) <= MOST_SIDE

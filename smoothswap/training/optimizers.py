@@ -14,7 +14,7 @@ from smoothswap.training.muon import Muon
 from smoothswap.training.recipes import EmbedderRecipe
 
 
-def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], device: torch.device) -> Optimizer:
+def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], fabric: Fabric) -> Optimizer:
     """The optimiser of an embedder and of its loss, which may have weights of its own.
 
     Biases and norms are not decayed: they have one dimension, and there is nothing to be gained from making them small.
@@ -25,9 +25,10 @@ def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], dev
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    fused = _fused(device)
+    fused = _fused(fabric.device)
     if recipe.optimizer == "muon":
-        return Muon(weights, recipe.learning_rate, (recipe.momentum, 0.999), recipe.weight_decay, fused)
+        betas = recipe.momentum, 0.999
+        return Muon(weights, recipe.learning_rate, betas, recipe.weight_decay, fused, _product_dtype(fabric))
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
         return SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=fused)
@@ -36,12 +37,19 @@ def embedder_optimizer(recipe: EmbedderRecipe, modules: Iterable[nn.Module], dev
 
 
 def gan_optimizer(
-    module: nn.Module, rate: float, betas: Sequence[float], device: torch.device, name: str = "adam"
+    module: nn.Module, rate: float, betas: Sequence[float], fabric: Fabric, name: str = "adam"
 ) -> Optimizer:
     """The optimiser of a generator or a discriminator: `adam` or `muon`."""
     if name == "muon":
-        return Muon(module.parameters(), rate, betas, fused=_fused(device))
-    return Adam(module.parameters(), lr=rate, betas=(betas[0], betas[1]), fused=_fused(device))
+        return Muon(module.parameters(), rate, betas, fused=_fused(fabric.device), dtype=_product_dtype(fabric))
+    return Adam(module.parameters(), lr=rate, betas=(betas[0], betas[1]), fused=_fused(fabric.device))
+
+
+def _product_dtype(fabric: Fabric) -> torch.dtype:
+    """What a run computes its matrix products in."""
+    kind = fabric.device.type
+    with fabric.autocast():
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
 
 def _fused(device: torch.device) -> bool:

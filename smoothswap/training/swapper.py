@@ -198,12 +198,12 @@ class SwapperWork:
         self.held_out = build_held_out(recipe, fabric)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(
-            self.generator, recipe.learning_rate, recipe.betas, fabric.device, recipe.optimizer
+            self.generator, recipe.learning_rate, recipe.betas, fabric, recipe.optimizer
         )
         self.discriminator_optimizer: Optimizer | None = None
         if self.discriminator is not None:
             self.discriminator_optimizer = gan_optimizer(
-                self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric.device
+                self.discriminator, recipe.discriminator_learning_rate, recipe.betas, fabric
             )
         self.data = SwapData(recipe, self.datasets, fabric.global_rank, fabric.world_size, fabric.device)
         self._images = 0

@@ -59,9 +59,7 @@ class Players:
             raise ValueError("the recipe has no adversarial loss")
         self.adversary = discriminator
         self.ema = Ema(generator, recipe.ema_half_life, recipe.ema_rampup)
-        self.optimizers = [
-            gan_optimizer(player, 1e-5, recipe.betas, fabric.device) for player in (generator, discriminator)
-        ]
+        self.optimizers = [gan_optimizer(player, 1e-5, recipe.betas, fabric) for player in (generator, discriminator)]
         shape, memory = (batch, 3, size, size), LAYOUTS[layout]
         self.target, self.source = (torch.rand(shape).mul(2).sub(1).contiguous(memory_format=memory) for _ in range(2))
         self.inputs = SwapInputs(self.target, self.source, torch.zeros(batch, dtype=torch.bool))

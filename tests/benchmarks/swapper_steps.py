@@ -43,7 +43,7 @@ class Steps:
         self.gan = GanStep(made, fabric, [shipped("faceworld_64/embedder.safetensors")], {"truth", "masks"})
         self.ema = Ema(self.gan.generator, made.ema_half_life, made.ema_rampup)
         networks = [network for network in (self.gan.generator, self.gan.discriminator) if network is not None]
-        self.optimizers = [gan_optimizer(network, 1e-5, made.betas, fabric.device) for network in networks]
+        self.optimizers = [gan_optimizer(network, 1e-5, made.betas, fabric) for network in networks]
         B, S = made.batch_size, made.image_size
         memory = torch.channels_last if made.channels_last else torch.contiguous_format
 

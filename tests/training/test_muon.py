@@ -44,6 +44,14 @@ def test_five_rounds_of_the_quintic_on_the_matrix_itself() -> None:
     torch.testing.assert_close(orthogonalised(matrix).double(), x, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(40, 44), (40, 360)])
+def test_bfloat16_gives_about_the_same(rows: int, columns: int) -> None:
+    matrix, _ = stretched(rows, columns, 0.02)
+    half, full = orthogonalised(matrix, torch.bfloat16), orthogonalised(matrix)
+    assert half.dtype == torch.float32
+    assert (half - full).norm() < 0.03 * full.norm()
+
+
 def test_zero_stays_zero_and_scale_does_not_matter() -> None:
     assert torch.equal(orthogonalised(torch.zeros(40, 50)), torch.zeros(40, 50))
     matrix, _ = stretched(40, 50, 0.1)
@@ -52,7 +60,9 @@ def test_zero_stays_zero_and_scale_does_not_matter() -> None:
 
 def module() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(8, 32, 3), nn.Linear(40, 36), nn.Linear(16, 64), nn.Conv2d(3, 64, 3))
+    return nn.Sequential(
+        nn.Conv2d(8, 32, 3), nn.Linear(40, 36), nn.Linear(16, 64), nn.Conv2d(3, 64, 3), nn.Linear(257, 300)
+    )
 
 
 def with_gradients(net: nn.Module, seed: int) -> nn.Module:
@@ -69,7 +79,7 @@ def test_wide_weights_take_muon_s_step_and_the_rest_adam_s() -> None:
     adam = torch.optim.Adam(with_gradients(before, 1).parameters(), lr=0.1, betas=(0.9, 0.99))
     start = {name: weight.detach().clone() for name, weight in before.named_parameters()}
     adam.step()
-    muon = {"0.weight", "1.weight"}  # 32 × 72 and 36 × 40; the others have a side of 16 and of 27
+    muon = {"0.weight", "1.weight"}  # 32 × 72 and 36 × 40; the others have a smaller side of 16, 27 and 257
     for (name, weight), by_adam in zip(net.named_parameters(), before.parameters(), strict=True):
         if name not in muon:
             torch.testing.assert_close(weight, by_adam)

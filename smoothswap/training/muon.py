@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.optim import Adam
 
 LEAST_SIDE, MOST_SIDE = 32, 256
-"""A weight whose smaller side, of outputs and inputs of an output, is not between these is left to Adam: smaller ones have
-few directions, and the work grows with the cube of that side."""
+"""A weight whose smaller side, of outputs and inputs of an output, is not between these is left to Adam: smaller ones
+have few directions, and the work grows with the cube of that side."""
 MOMENTUM = 0.95
 RMS = 0.2
 """Root mean square of a step in learning rates: about that of Adam's, whose learning rates then fit."""

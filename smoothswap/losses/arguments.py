@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.losses.swap_batch import SwapBatch
 
 # What training does with a batch that is spread over processes, as a loss's attribute `across` says it: the loss brings
 # the vectors together itself ("inside"); every image counts by itself, so none have to meet ("separate"); the loss gets
@@ -119,3 +120,15 @@ def pictures(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:
     same_shape(a, b, name_a, name_b)
     if a.dim() != 4 or a.numel() == 0:
         raise ArgumentError(f"{name_a} has shape {list(a.shape)}, but [B, 3, H, W] is needed, with B at least 1")
+
+
+def swapped_and_truth(batch: SwapBatch) -> tuple[Tensor, Tensor]:
+    """The swaps of a batch and their true swaps, both [B, 3, H, W] in at least float32.
+
+    Raises:
+        ArgumentError: no truth, wrong or different shapes, integers, non-finite values.
+    """
+    if batch.truth is None:
+        raise ArgumentError("the batch has no truth", hint="use a data set that knows it, such as faceworld_swaps")
+    pictures(batch.swapped, batch.truth, "swapped", "truth")
+    return finite(batch.swapped, "swapped"), finite(batch.truth, "truth")

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.core.errors import ArgumentError
-from smoothswap.losses.arguments import finite, pictures
+from smoothswap.losses.arguments import swapped_and_truth
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules.frozen.convert_efficientnet_lite import load_shipped
 from smoothswap.modules.frozen.efficientnet_lite0 import EfficientNetLite0
@@ -59,13 +58,11 @@ class FeaturesLoss(nn.Module):
         Raises:
             ArgumentError: no truth, wrong or different shapes, integers, non-finite values.
         """
-        if batch.truth is None:
-            raise ArgumentError("the batch has no truth", hint="use a data set that knows it, such as faceworld_swaps")
-        pictures(batch.swapped, batch.truth, "swapped", "truth")
-        swapped = self._features(finite(batch.swapped, "swapped"))
+        swapped, truth = swapped_and_truth(batch)
+        wrong = self._features(swapped)
         with torch.no_grad():
-            truth = self._features(finite(batch.truth, "truth"))
-        return torch.stack([(a - b).abs().mean() for a, b in zip(swapped, truth, strict=True)]).mean()
+            right = self._features(truth)
+        return torch.stack([(a - b).abs().mean() for a, b in zip(wrong, right, strict=True)]).mean()
 
     def _features(self, images: Tensor) -> list[Tensor]:
         if self.config.upsample > 1:

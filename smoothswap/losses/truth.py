@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.config import Options, option
-from smoothswap.core.errors import ArgumentError
-from smoothswap.losses.arguments import finite, pictures
+from smoothswap.losses.arguments import swapped_and_truth
 from smoothswap.losses.swap_batch import Need, SwapBatch
 
 
@@ -49,10 +48,8 @@ class TruthLoss(nn.Module):
         Raises:
             ArgumentError: no truth, wrong or different shapes, integers, non-finite values.
         """
-        if batch.truth is None:
-            raise ArgumentError("the batch has no truth", hint="use a data set that knows it, such as faceworld_swaps")
-        pictures(batch.swapped, batch.truth, "swapped", "truth")
-        difference = finite(batch.swapped, "swapped") - finite(batch.truth, "truth")
+        swapped, truth = swapped_and_truth(batch)
+        difference = swapped - truth
         config = self.config
         loss = config.absolute * difference.abs().mean()
         if config.square:

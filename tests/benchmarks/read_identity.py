@@ -43,12 +43,12 @@ def inputs(z: Tensor) -> Tensor:
 
 
 def ridge(x: Tensor, y: Tensor) -> Tensor:
-    """Weights [D, I] of the ridge regression of y [N, I] on x [N, D]."""
+    """Weights [X, I] of the ridge regression of y [N, I] on x [N, X]."""
     return torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
 
 
 def r_squared(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """R² of each factor [I]: how well x [N, D] @ weights [D, I] gives y [N, I]."""
+    """R² of each factor [I]: how well x [N, X] @ weights [X, I] gives y [N, I]."""
     return 1 - (x @ weights - y).square().mean(0) / y.var(0)
 
 

@@ -16,12 +16,12 @@ import statistics
 import time
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from smoothswap.core.allocator import keep_freed_memory
 from smoothswap.core.assets import shipped
 from smoothswap.training import SwapperRecipe, recipe
+from smoothswap.training.device import make_fabric
 from smoothswap.training.ema import Ema
 from smoothswap.training.gan_step import GanStep
 from smoothswap.training.optimizers import gan_optimizer, step
@@ -34,16 +34,18 @@ class Steps:
     Args:
         made: the recipe, for 64 px.
         images: images seen before each step.
+        precision: `32-true` or `bf16-mixed`.
     """
 
-    def __init__(self, made: SwapperRecipe, images: int) -> None:
+    def __init__(self, made: SwapperRecipe, images: int, precision: str) -> None:
         torch.manual_seed(0)
         self.recipe, self.images, self.number = made, images, 0
-        fabric = Fabric(accelerator="cpu")
+        fabric = make_fabric("cpu", 1, precision)
         self.gan = GanStep(made, fabric, [shipped("faceworld_64/embedder.safetensors")], {"truth", "masks"})
         self.ema = Ema(self.gan.generator, made.ema_half_life, made.ema_rampup)
-        networks = [network for network in (self.gan.generator, self.gan.discriminator) if network is not None]
-        self.optimizers = [gan_optimizer(network, 1e-5, made.betas, fabric) for network in networks]
+        self.optimizers = [gan_optimizer(self.gan.generator, 1e-5, made.betas, fabric, made.optimizer)]
+        if self.gan.discriminator is not None:
+            self.optimizers.append(gan_optimizer(self.gan.discriminator, 1e-5, made.betas, fabric))
         B, S = made.batch_size, made.image_size
         memory = torch.channels_last if made.channels_last else torch.contiguous_format
 
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="change the last recipe")
     parser.add_argument("--steps", type=int, default=32, help="steps of each; 16 hold one gradient penalty")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
     parser.add_argument("--at", type=int, default=10**9, help="images seen")
     parser.add_argument("--system-allocator", action="store_true", help="hand freed memory back, as before a training")
     asked = parser.parse_args()
@@ -84,7 +87,7 @@ def main() -> None:
         made = recipe("swapper", name, changes if last else {})
         if not isinstance(made, SwapperRecipe):
             raise SystemExit(f"{name} is no recipe of a swapper")
-        runs.append(Steps(made, asked.at))
+        runs.append(Steps(made, asked.at, asked.precision))
     seconds: list[list[float]] = [[] for _ in runs]
     for _, (times, run) in itertools.product(range(asked.steps), zip(seconds, runs, strict=True)):
         times.append(run())

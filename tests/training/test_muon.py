@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from smoothswap.training.device import make_fabric
 from smoothswap.training.muon import MOMENTUM, RMS, Muon, orthogonalised
-from smoothswap.training.optimizers import restore_optimizer
+from smoothswap.training.optimizers import gan_optimizer, restore_optimizer
 
 
 def stretched(rows: int, columns: int, smallest: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,6 +139,13 @@ def test_a_state_that_is_loaded_goes_on_alike(last: bool) -> None:
         resumed.step()
     for a, b in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_it_computes_in_the_run_s_precision(precision: str, dtype: torch.dtype) -> None:
+    optimizer = gan_optimizer(module(), 1e-3, (0.9, 0.99), make_fabric("cpu", 1, precision), "muon")
+    assert isinstance(optimizer, Muon)
+    assert optimizer.dtype == dtype
 
 
 def test_a_weight_without_a_gradient_rests() -> None:

@@ -130,6 +130,39 @@ def test_a_mix_with_a_late_discriminator_is_five_and_five(
     same(whole, parts)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_muon_s_momentum_comes_back(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    embedder_recipe: Callable[..., EmbedderRecipe],
+    swapper_recipe: Callable[..., SwapperRecipe],
+    embedder_file: Path,
+    precision: str,
+) -> None:
+    embedder, generator = embedder_recipe().embedder, swapper_recipe().generator  # both with sides of 32
+    embedder = dataclasses.replace(embedder, options={**embedder.options, "widths": (32, 32)})
+    generator = dataclasses.replace(generator, options={**generator.options, "base_channels": 32})
+    of_embedder = embedder_recipe(embedder=embedder, optimizer="muon", images=40)
+    of_swapper = swapper_recipe(generator=generator, optimizer="muon", channels_last=True)
+    cpu = {**CPU, "precision": precision}
+
+    def train(name: str, *, resume: bool = False) -> list[dict[str, Any]]:
+        out = [tmp_path / name / kind for kind in ("embedder", "swapper")]
+        train_embedder(None if resume else of_embedder, out[0], resume=resume, **cpu)
+        train_swapper(None if resume else of_swapper, out[1], resume=resume, embedder=embedder_file, **cpu)
+        return [read_checkpoint(folder / LAST)["work"] for folder in out]
+
+    whole = train("whole")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 24)
+        train("parts")
+    parts = train("parts", resume=True)
+    for a, b, optimizer in zip(whole, parts, ("optimizer", "generator_optimizer"), strict=True):
+        assert any("momentum" in slots for slots in a[optimizer]["state"].values())
+        a.pop("health", None), b.pop("health", None)
+        same(a, b)
+
+
 def test_two_runs_of_one_recipe_are_equal_and_another_seed_is_not(
     tmp_path: Path, embedder_recipe: Callable[..., EmbedderRecipe]
 ) -> None:

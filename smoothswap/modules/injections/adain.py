@@ -8,22 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.modules.initialisation import conv3x3, linear
 from smoothswap.modules.injections.checks import check_injection
+from smoothswap.modules.injections.options import InjectionOptions
 
 
 class AdaINInjection(nn.Module):
     """(1 + γ(e)) · InstanceNorm(h) + β(e), SiLU, dropout, 3x3 convolution, with (γ, β) = Linear(SiLU(e))."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(InjectionOptions):
         """Options of the injection `adain`."""
 
-        channels: int = option(help="channels C of the features [B, C, H, W]", at_least=1)
-        embedding_dim: int = option(help="length E of the embedding [B, E]", at_least=1)
-        dropout: float = option(0.0, "share of the features that is dropped in training", at_least=0.0, below=1.0)
-        init_scale: float = option(0.0, "variance scale of the last convolution; 0 is near zero", at_least=0.0)
         epsilon: float = option(1e-5, "added to the variance before the root", above=0.0)
 
     def __init__(self, config: Config) -> None:

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.modules.group_norm import group_norm
 from smoothswap.modules.initialisation import NEAR_ZERO, linear, variance_scaling_
 from smoothswap.modules.injections.checks import check_injection
+from smoothswap.modules.injections.options import InjectionOptions
 from smoothswap.ops import modulated_conv2d
 
 
@@ -19,13 +20,9 @@ class ModulatedInjection(nn.Module):
     """GroupNorm, SiLU, dropout, 3x3 convolution with weights w · s(e), demodulated; s = Linear(SiLU(e)), bias 1."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(InjectionOptions):
         """Options of the injection `modulated`."""
 
-        channels: int = option(help="channels C of the features [B, C, H, W]", at_least=1)
-        embedding_dim: int = option(help="length E of the embedding [B, E]", at_least=1)
-        dropout: float = option(0.0, "share of the features that is dropped in training", at_least=0.0, below=1.0)
-        init_scale: float = option(0.0, "variance of the block at the start; 0 is near zero", at_least=0.0)
         demodulate: bool = option(True, "normalise the modulated weights of every output channel")
 
     def __init__(self, config: Config) -> None:

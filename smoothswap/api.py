@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from smoothswap.pipeline import EmbedReport, SwapOutcome
+    from smoothswap.verify_pairs import PairReport
 
-__all__ = ["available", "build", "describe", "embed", "load", "load_plugins", "register", "save", "swap"]
+__all__ = ["available", "build", "describe", "embed", "load", "load_plugins", "register", "save", "swap", "verify"]
 
 MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
 
@@ -103,9 +104,10 @@ def embed(
     Args:
         folder: pictures at any depth; the first sub-folder is the person.
         out: the file, ending in `.npz`; replaced where it exists.
-        embedder: an embedder's file; the shipped one where it is left out.
+        embedder: an embedder's file, or the name of an embedder that comes with weights, such as `sface`; the shipped
+            one where it is left out.
         device: where the embedder runs.
-        keywords: `align`, `batch`, `workers` and more, passed on to `smoothswap.pipeline.embed_folder`.
+        keywords: `align`, `face`, `batch`, `workers` and more, passed on to `smoothswap.pipeline.embed_folder`.
 
     Raises:
         InputError: no such folder, no picture in it that can be used, an `out` that cannot be.
@@ -113,20 +115,77 @@ def embed(
         CheckpointError: the embedder cannot be loaded, or the file holds another kind of model.
         WorkError: the disk is full, or a process that reads pictures died.
     """
-    from smoothswap.core.errors import CheckpointError
-    from smoothswap.evaluation.protocol import component_name, weights_sha256
     from smoothswap.pipeline import embed_folder
 
-    check_device(device)
-    file = model_files(None)[1] if embedder is None else Path(embedder)
-    model = load(file, device)
-    row = model.smoothswap_component
-    if row.kind != "embedder":
-        raise CheckpointError(
-            f"{str(file)!r} is no embedder", f"it holds the {row.kind} {row.name!r}", hint="give an embedder's file"
-        )
-    facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
+    model, facts = _embedder(embedder, device)
     return embed_folder(folder, out, embedder=model, facts=facts, **keywords)
+
+
+def verify(
+    pairs: Path | str,
+    folder: Path | str,
+    out: Path | str,
+    *,
+    embedder: Path | str | None = None,
+    device: str = "cpu",
+    **keywords: Any,
+) -> PairReport:
+    """Measure an embedder on a list of image pairs, such as LFW's; see `smoothswap.verify_pairs.verify_pairs`.
+
+    Args:
+        pairs: LFW's `pairs.txt`, or lines of two paths and 1 (one person) or 0 (two people).
+        folder: the images.
+        out: folder for report, figures and vectors; made where it is missing, and gone on with where a run was stopped.
+        embedder: an embedder's file, or the name of an embedder that comes with weights, such as `sface`; the shipped
+            one where it is left out.
+        device: where the embedder runs.
+        keywords: `align`, `face`, `mirrored`, `missing_limit`, `batch`, `workers` and more, passed on.
+
+    Raises:
+        InputError: a list, folder or output that cannot be used.
+        ConfigError: a device that this machine does not have.
+        UnknownNameError: an embedder that is neither a file nor a name.
+        CheckpointError: the embedder cannot be loaded, or the file holds another kind of model.
+        WorkError: the disk is full, or a process that reads images died.
+    """
+    from smoothswap.verify_pairs import verify_pairs
+
+    model, facts = _embedder(embedder, device)
+    return verify_pairs(pairs, folder, out, embedder=model, facts=facts, **keywords)
+
+
+def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
+    """An embedder in eval mode on a device, with its name and the digest of its weights."""
+    from smoothswap.core.errors import CheckpointError
+    from smoothswap.evaluation.protocol import component_name, weights_sha256
+
+    check_device(device)
+    chosen = model_files(None)[1] if file_or_name is None else Path(file_or_name)
+    if chosen.suffix or len(chosen.parts) > 1 or chosen.exists():
+        model = load(chosen, device)
+        row = model.smoothswap_component
+        if row.kind != "embedder":
+            raise CheckpointError(
+                f"{str(chosen)!r} is no embedder",
+                f"it holds the {row.kind} {row.name!r}",
+                hint="give an embedder's file",
+            )
+    else:
+        model = _pretrained(str(chosen)).to(device)
+    facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
+    return model.eval(), facts
+
+
+def _pretrained(name: str) -> nn.Module:
+    """The embedder of that name, which must come with weights."""
+    options = {option.name: option.default for option in describe(name, kind="embedder").options}
+    if not options.get("pretrained", False):
+        raise InputError(
+            f"the embedder {name!r} comes without weights",
+            hint="give a file that `smoothswap train embedder` or `smoothswap convert` wrote",
+        )
+    built: nn.Module = build(name, kind="embedder")
+    return built
 
 
 def check_device(name: str) -> None:

@@ -135,6 +135,12 @@ _COMPONENTS = (
         "a folder with one sub-folder a person (VGGFace2)",
     ),
     _row(
+        "dataset",
+        "same_person",
+        "data.same_person:SamePersonPairs",
+        "identity_folder as pairs of one person, whose true swap is the target",
+    ),
+    _row(
         "dataset", "webdataset", "data.webdataset:WebDataset", "sharded WebDataset tars of known people, read at random"
     ),
     _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size"),

@@ -23,7 +23,8 @@ def align(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the crops; made if missing.")],
     size: Annotated[int, typer.Option(min=8, help="Side of the crops, pixels.")] = 256,
     face: Annotated[
-        Literal["largest", "all"], typer.Option(help="One crop of each photograph, or one of each face.")
+        Literal["largest", "middle", "all"],
+        typer.Option(help="One crop of each photograph, of its largest or its middle face, or one of each face."),
     ] = "largest",
     suffix: Annotated[Literal["png", "jpg"], typer.Option("--format", help="Format of the crops.")] = "png",
     min_side: Annotated[

@@ -1,4 +1,4 @@
-"""`swap`, `inspect` and `embed`: from picture files to picture, text and vectors."""
+"""`swap`, `inspect`, `embed` and `verify`: from picture files to picture, text, vectors and figures."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("swap")(swap)
     app.command("inspect")(inspect)
     app.command("embed")(embed)
+    app.command("verify")(verify)
 
 
 def swap(
@@ -96,10 +97,11 @@ def embed(
         Path, typer.Option("--out", "-o", help="File to write, .npz; replaced where it exists.", show_default=False)
     ],
     embedder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="An embedder's file, as `train embedder` writes it. Left out: the one that ships, trained on rendered "
-            "faces of 64 px.",
+            metavar="FILE|NAME",
+            help="An embedder's file, as `train embedder` writes it, or the name of one that comes with weights "
+            "(`sface`). Left out: the one that ships, trained on rendered faces of 64 px.",
             show_default=False,
         ),
     ] = None,
@@ -107,9 +109,13 @@ def embed(
         bool,
         typer.Option(
             "--align",
-            help="Find the largest face of each picture and crop it. Left out: pictures are FFHQ crops already.",
+            help="Find a face in each picture and crop it. Left out: pictures are FFHQ crops already.",
         ),
     ] = False,
+    face: Annotated[
+        Literal["largest", "middle"],
+        typer.Option(help="Which face --align takes where a picture shows several: the largest, or the middle one."),
+    ] = "largest",
     landmarker: Annotated[
         str, typer.Option(help="How --align finds faces: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
     ] = "yunet",
@@ -138,7 +144,90 @@ def embed(
             out,
             embedder=embedder,
             align=align,
+            face=face,
             landmarker=landmarker,
+            batch=batch,
+            workers=workers,
+            device=device,
+            progress=progress,
+        )
+    typer.echo(report)
+
+
+def verify(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS",
+            help="LFW's pairs.txt, or lines of two paths and 1 (one person) or 0 (two people).",
+        ),
+    ],
+    folder: Annotated[Path, typer.Option(help="The images that the list names.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the report, its figures and the vectors; a stopped run goes on there.",
+            show_default=False,
+        ),
+    ],
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME",
+            help="An embedder's file, or the name of one that comes with weights (`sface`). Left out: the one that "
+            "ships, trained on rendered faces of 64 px.",
+            show_default=False,
+        ),
+    ] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Images are FFHQ crops already; no faces are looked for.")
+    ] = False,
+    face: Annotated[
+        Literal["largest", "middle"],
+        typer.Option(help="Which face counts where an image shows several: the largest, or the middle one."),
+    ] = "middle",
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Add the vector of the mirrored crop to each vector.")
+    ] = False,
+    landmarker: Annotated[
+        str, typer.Option(help="How faces are found: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
+    ] = "yunet",
+    missing_limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pairs that may name images that are not there.")
+    ] = 0.01,
+    worst: Annotated[int, typer.Option(min=0, help="Most wrong pairs of each kind to show.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Images that go through the embedder together.")] = 64,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that read images; 0: none. Left out: one for each core, at most 8.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the embedder runs: cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Measure an embedder on a list of image pairs, as Labeled Faces in the Wild does.
+
+    Prints accuracy by cross-validation with its standard error, AUC, equal error rate and true accept rates, and writes
+    them with the protocol as verification.json, beside roc.png, worst_pairs.png and the vectors.
+    """
+    from smoothswap import api
+
+    with bar("embedding") as progress:
+        report = api.verify(
+            pairs,
+            folder,
+            out,
+            embedder=embedder,
+            align=not aligned,
+            face=face,
+            mirrored=mirrored,
+            landmarker=landmarker,
+            missing_limit=missing_limit,
+            worst=worst,
             batch=batch,
             workers=workers,
             device=device,

@@ -1,6 +1,7 @@
 """What each kind of component promises to the others. Shapes: B batch, D identity, S side in pixels, N images.
 
-Images inside the library are float [B, 3, S, S], RGB, in [-1, 1], cropped by the FFHQ template. Data sets hand out
+Images inside the library are float [B, 3, S, S], RGB, in [-1, 1], cropped by the FFHQ template
+where nothing else is declared. Data sets hand out
 uint8 [3, S, S] RGB. Identity vectors are [B, D] of unit length.
 """
 
@@ -46,7 +47,11 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class Generator(Protocol):
-    """Puts an identity onto a target face."""
+    """Puts an identity onto a target face.
+
+    One that works on another crop than FFHQ's declares it as `face_crop` (see `smoothswap.core.face_crop`), in itself
+    or in its `config`; then the pipeline cuts out that crop, and trainings have it from their data sets.
+    """
 
     image_size: int
     identity_dim: int

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
+from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.folder import FolderStore
 from smoothswap.data.index_file import Array
 from smoothswap.data.listing import Listing, list_pictures
@@ -30,7 +31,7 @@ class IdentityFolder(PictureDataset):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(CropOptions):
         """Options of `identity_folder`."""
 
         folder: str = option(help="folder with one sub-folder for each person")
@@ -59,7 +60,7 @@ class IdentityFolder(PictureDataset):
         self.names = [everybody[person] for person in kept]
         people = torch.repeat_interleave(torch.arange(len(kept)), torch.from_numpy(counts[kept]))
         files = ranges(firsts[kept], counts[kept])
-        super().__init__(FolderStore(root, listing), files, people, config.image_size, config.mirror)
+        super().__init__(FolderStore(root, listing), files, people, config.image_size, config.mirror, config.face_crop)
         self.config = config
 
 

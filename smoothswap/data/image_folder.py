@@ -8,8 +8,9 @@ from typing import Literal
 
 import torch
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
+from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.folder import FolderStore
 from smoothswap.data.listing import list_pictures
 from smoothswap.data.pictures import PictureDataset
@@ -27,7 +28,7 @@ class ImageFolder(PictureDataset):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(CropOptions):
         """Options of `image_folder`."""
 
         folder: str = option(help="folder with pictures, at any depth")
@@ -49,7 +50,7 @@ class ImageFolder(PictureDataset):
                 f"pictures found at any depth: {found}, held out: {config.held_out:.0%}",
                 hint="at least 2 pictures of different people are needed, such as .jpg or .png files",
             )
-        super().__init__(store, files, torch.arange(len(files)), config.image_size, config.mirror)
+        super().__init__(store, files, torch.arange(len(files)), config.image_size, config.mirror, config.face_crop)
         self.config = config
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.data.decode import decode_rgb
 from smoothswap.data.square import centre_square
+from smoothswap.modules.face_input import crop_window
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 1_000  # pictures in a row that cannot be read, after which the data set counts as unreadable
@@ -52,11 +55,15 @@ class PictureDataset(torch.utils.data.Dataset[dict[str, Any]]):
         people: int64 [N] person of each, ascending, 0 … P − 1 without gaps.
         image_size: side S, pixels.
         mirror: append the mirrored copy of every picture, which doubles the data set.
+        crop: the part of the files, which are FFHQ crops, that the pictures show.
     """
 
-    def __init__(self, store: Store, files: Tensor, people: Tensor, image_size: int, mirror: bool) -> None:
+    def __init__(
+        self, store: Store, files: Tensor, people: Tensor, image_size: int, mirror: bool, crop: FaceCrop = FFHQ
+    ) -> None:
         self.store = store
         self.image_size = image_size
+        self.face_crop, self._window = crop, crop_window(crop)
         self.mirror = mirror
         self.labels: Tensor = people.repeat(2) if mirror else people
         self._numbers = files
@@ -135,7 +142,8 @@ class PictureDataset(torch.utils.data.Dataset[dict[str, Any]]):
         number = int(self._numbers[file])
         try:
             name = str(self.root / self.store.name(number))
-            return centre_square(decode_rgb(self.store.read(number), name, self.image_size), self.image_size)
+            least = math.ceil(self.image_size / (self._window[2] - self._window[0]))
+            return centre_square(decode_rgb(self.store.read(number), name, least), self.image_size, self._window)
         except InputError as error:
             self._broken[file] = True
             _log.warning("left out a picture: %s", "; ".join([error.what, *error.facts]))

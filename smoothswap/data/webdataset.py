@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import ConfigError, InputError
+from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.pictures import PictureDataset
 from smoothswap.data.shard_index import choose_person
 from smoothswap.data.shard_listing import Found, list_shards
@@ -41,7 +42,7 @@ class WebDataset(PictureDataset):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(CropOptions):
         """Options of `webdataset`."""
 
         shards: str = option(help="tar files: a folder, a file, or a pattern with {000..127}, {a,b}, *")
@@ -90,7 +91,7 @@ class WebDataset(PictureDataset):
         order = np.argsort(people, kind="stable")[np.count_nonzero(people < 0) :]
         small = len(people) <= np.iinfo(np.int32).max
         files, labels = torch.from_numpy(order.astype(np.int32) if small else order), torch.from_numpy(people[order])
-        super().__init__(ShardStore(paths, found), files, labels, config.image_size, config.mirror)
+        super().__init__(ShardStore(paths, found), files, labels, config.image_size, config.mirror, config.face_crop)
         self.config = config
 
     @property

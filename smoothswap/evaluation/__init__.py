@@ -8,6 +8,14 @@ from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
 from smoothswap.evaluation.identification import Identification, identify
 from smoothswap.evaluation.measured import Likeness, Measured
 from smoothswap.evaluation.neighbours import nearest
+from smoothswap.evaluation.pair_list import ImagePair, PairList, read_pairs
+from smoothswap.evaluation.pair_verification import (
+    PairVerification,
+    equal_error_rate,
+    listed_scores,
+    roc,
+    verify_listed,
+)
 from smoothswap.evaluation.protocol import Protocol, weights_sha256
 from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
@@ -20,6 +28,8 @@ from smoothswap.evaluation.verification import Verification, auc, pair_scores, t
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
+    "read_pairs", "PairList", "ImagePair", "verify_listed", "PairVerification", "listed_scores", "roc",
+    "equal_error_rate",
     "identify", "Identification", "nearest",
     "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
     "similarity", "nearer_to_source", "psnr", "detail", "embed",

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.data.faceworld import Factors, render, true_swap
 from smoothswap.evaluation import fidelity
+from smoothswap.modules.face_input import crop_window
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Scene:
         return len(self.source)
 
 
-def draw_scene(source: Factors, target: Factors, size: int, supersample: int = 2) -> Scene:
+def draw_scene(source: Factors, target: Factors, size: int, supersample: int = 2, crop: FaceCrop = FFHQ) -> Scene:
     """Render B pairs of source and target, and their true swaps.
 
     Args:
@@ -44,14 +46,16 @@ def draw_scene(source: Factors, target: Factors, size: int, supersample: int = 2
         target: factors of B pictures.
         size: side of the pictures, pixels.
         supersample: subpixels per pixel side.
+        crop: the part of a face that the pictures show.
 
     Raises:
         ArgumentError: different numbers of sources and targets.
     """
-    before = render(target, size=size, supersample=supersample)
-    after = render(true_swap(source, target), size=size, supersample=supersample)
+    window = crop_window(crop)
+    before = render(target, size, supersample, window)
+    after = render(true_swap(source, target), size, supersample, window)
     return Scene(
-        source=render(source, size=size, supersample=supersample).image,
+        source=render(source, size, supersample, window).image,
         target=before.image,
         truth=after.image,
         face=(fidelity.union(before.face, after.face) > 0.5).float(),

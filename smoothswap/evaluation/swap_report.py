@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.core.face_crop import FFHQ, FaceCrop, declared_face_crop
 from smoothswap.core.interfaces import Embedder, Generator
 from smoothswap.data.faceworld import Factors
 from smoothswap.evaluation.criteria import number
@@ -64,20 +65,20 @@ def swap_report(
         raise ArgumentError(f"swaps need as many targets as sources, and at least one: {count} and {len(target)}")
     if batch_size < 1:
         raise ArgumentError(f"batch_size must be at least 1, got {batch_size}")
-    size = cast(Generator, generator).image_size
+    size, crop = cast(Generator, generator).image_size, declared_face_crop(generator)
     further = dict(further_judges or {})
     parts: dict[str, list[Measured]] = {answer: [] for answer in ANSWERS}
     seconds = 0.0
     with torch.inference_mode(), _evaluating(generator, embedder, judge, *further.values()):
         for start in range(0, count, batch_size):
             batch = slice(start, start + batch_size)
-            scene = draw_scene(source.select(batch), target.select(batch), size, supersample)
+            scene = draw_scene(source.select(batch), target.select(batch), size, supersample, crop)
             began = _now(scene.target)
-            swapped = generator(scene.target, embed(embedder, scene.source)).clamp(-1, 1)
+            swapped = generator(scene.target, embed(embedder, scene.source, crop)).clamp(-1, 1)
             seconds += _now(swapped) - began
             answers = dict(zip(ANSWERS, (swapped, scene.target, scene.source, scene.truth), strict=True))
-            likeness = _likeness(judge, answers)
-            others = {name: _likeness(other, answers) for name, other in further.items()}
+            likeness = _likeness(judge, answers, crop)
+            others = {name: _likeness(other, answers, crop) for name, other in further.items()}
             for answer, pictures in answers.items():
                 by = {name: told[answer] for name, told in others.items()}
                 parts[answer].append(measure(scene, pictures, likeness[answer], by))
@@ -95,6 +96,7 @@ def swap_report(
         seed=seed,
         size=size,
         supersample=supersample,
+        crop=str(crop),
         further_judges={name: weights_sha256(other) for name, other in further.items()},
     )
     measured = {answer: Measured.cat(parts[answer]) for answer in ANSWERS}
@@ -102,14 +104,14 @@ def swap_report(
     return SwapReport(**measured, protocol=protocol, seconds=seconds, warnings=warnings)
 
 
-def embed(embedder: nn.Module, images: Tensor) -> Tensor:
-    """Identity vectors [B, D] of images [B, 3, H, W] (RGB, [-1, 1], FFHQ crop), brought to what `embedder` expects."""
-    return cast(Embedder, embedder)(to_face_input(images, cast(Embedder, embedder).expects))
+def embed(embedder: nn.Module, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
+    """Identity vectors [B, D] of images [B, 3, H, W] (RGB, [-1, 1]) that show this crop, as `embedder` expects them."""
+    return cast(Embedder, embedder)(to_face_input(images, cast(Embedder, embedder).expects, crop))
 
 
-def _likeness(judge: nn.Module, answers: dict[str, Tensor]) -> dict[str, Likeness]:
+def _likeness(judge: nn.Module, answers: dict[str, Tensor], crop: FaceCrop) -> dict[str, Likeness]:
     """Whom the pictures of each answer [B, 3, S, S] show, by one judge."""
-    z = {answer: embed(judge, pictures) for answer, pictures in answers.items()}
+    z = {answer: embed(judge, pictures, crop) for answer, pictures in answers.items()}
     return {answer: Likeness.of(z[answer], z["copy_source"], z["copy_target"]) for answer in answers}
 
 

@@ -112,7 +112,7 @@ class SmoothUnet(nn.Module):
         """Swap the face.
 
         Args:
-            target: [B, 3, S, S], RGB in [-1, 1], FFHQ crop.
+            target: [B, 3, S, S], RGB in [-1, 1], cropped as `config.face_crop` says.
             identity: [B, D], unit vectors.
 
         Returns:

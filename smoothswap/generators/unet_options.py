@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import ConfigError
+from smoothswap.core.face_crop import CropOptions
 
 SMALLEST_LEVEL = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnetOptions(Options):
+class UnetOptions(CropOptions):
     """Options of `smooth_unet`; the defaults are NCSN++ at 256 px (65.7 M parameters)."""
 
     image_size: int = option(256, "side S of the images, pixels", at_least=SMALLEST_LEVEL)

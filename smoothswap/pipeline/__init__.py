@@ -3,6 +3,7 @@
 from smoothswap.pipeline.align import AlignReport, align_folder
 from smoothswap.pipeline.embed import EmbedReport, embed_folder
 from smoothswap.pipeline.face import Face, Landmarker
+from smoothswap.pipeline.face_template import choose_face, cut_face, template_square
 from smoothswap.pipeline.ffhq import Square, arcface_square, crop, ffhq_square
 from smoothswap.pipeline.inspection import Inspection, inspect_file
 from smoothswap.pipeline.mark import Mark
@@ -15,5 +16,6 @@ __all__ = [
     "Picture", "inspect_file", "Inspection", "Mark",
     "align_folder", "AlignReport",
     "embed_folder", "EmbedReport",
-    "Face", "Landmarker", "Square", "ffhq_square", "arcface_square", "crop", "paste",
+    "Face", "Landmarker", "Square", "ffhq_square", "arcface_square", "template_square", "cut_face", "choose_face",
+    "crop", "paste",
 ]  # fmt: skip

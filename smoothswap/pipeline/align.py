@@ -84,7 +84,7 @@ def align_folder(
     *,
     size: int = 256,
     workers: int | None = None,
-    face: Literal["largest", "all"] = "largest",
+    face: Literal["largest", "middle", "all"] = "largest",
     suffix: Literal["png", "jpg"] = "png",
     landmarker: str = "yunet",
     landmarker_options: Mapping[str, Any] | None = None,
@@ -102,7 +102,8 @@ def align_folder(
         out: folder for the crops; made where it is missing.
         size: side of the crops in pixels.
         workers: processes; one for each core where left out, and 1 works in this process.
-        face: `"largest"` for one crop a photograph, `"all"` for one for each face (`name.png`, `name-face1.png`, …).
+        face: `"largest"` or `"middle"` for one crop a photograph, `"all"` for one for each face (`name.png`,
+            `name-face1.png`, …).
         suffix: format of the crops.
         landmarker: component that finds the faces.
         landmarker_options: its options.
@@ -159,8 +160,8 @@ def _check(folder: Path, size: int, workers: int | None, suffix: str, face: str)
         raise InputError(f"workers cannot be {workers}", hint="give 1 or more, or leave it out")
     if suffix not in ("png", "jpg"):
         raise InputError(f"suffix cannot be {suffix!r}", hint="give png or jpg")
-    if face not in ("largest", "all"):
-        raise InputError(f"face cannot be {face!r}", hint="give largest or all")
+    if face not in ("largest", "middle", "all"):
+        raise InputError(f"face cannot be {face!r}", hint="give largest, middle or all")
 
 
 def _cores() -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
+from smoothswap.pipeline.face_template import WhichFace, choose_face
 from smoothswap.pipeline.ffhq import Square, crop, ffhq_square
 from smoothswap.pipeline.manifest import Entry
 from smoothswap.pipeline.picture import Picture
@@ -76,7 +77,9 @@ def _crops(job: Job, setup: Setup, finder: Landmarker) -> list[Mapping[str, Any]
     faces = finder.find(pixels)
     if not faces:
         raise InputError("no face found")
-    squares = [(face, ffhq_square(face)) for face in (faces if setup.face == "all" else faces[:1])]
+    if setup.face != "all":
+        faces = [choose_face(faces, cast(WhichFace, setup.face), *pixels.shape[:2])]
+    squares = [(face, ffhq_square(face)) for face in faces]
     squares = [(face, square) for face, square in squares if square.side >= setup.min_side]
     if not squares:
         raise InputError(f"no face large enough (min_side {setup.min_side:g} px)")
@@ -97,4 +100,5 @@ def _write(job: Job, setup: Setup, pixels: Any, index: int, face: Face, square: 
         "box": [round(value, 2) for value in face.box],
         "score": round(face.score, 4),
         "side": round(square.side, 2),
+        "points": ((square.to_crop(face.points, setup.size) + 0.5) / setup.size).round(5).tolist(),
     }

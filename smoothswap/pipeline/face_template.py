@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.face_crop import FaceCrop
 from smoothswap.core.interfaces import FaceInput, Template
 from smoothswap.pipeline.face import Face
 from smoothswap.pipeline.ffhq import Crop, Square, arcface_square, crop, ffhq_square
@@ -38,6 +39,16 @@ def template_square(face: Face, template: Template) -> Square:
     if template in WINDOWS:
         return ffhq_square(face).window(*WINDOWS[template])
     raise InputError(f"unknown face template {template!r}", hint=f"templates: {', '.join(WINDOWS)}")
+
+
+def crop_square(face: Face, crop: FaceCrop) -> Square:
+    """Return the part of the photograph that a generator's crop shows of this face.
+
+    Raises:
+        InputError: the points coincide.
+    """
+    low, high = (1 - crop.scale) / 2, (1 + crop.scale) / 2
+    return template_square(face, crop.template).window(low, low, high, high)
 
 
 def cut_face(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], face: Face, expects: FaceInput) -> Crop:

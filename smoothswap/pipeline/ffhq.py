@@ -38,13 +38,20 @@ class Square:
 
     @property
     def side(self) -> float:
-        """Length of a side in pixels of the picture."""
-        return float(np.hypot(*(self.corners[3] - self.corners[0])))
+        """Length of the longer side in pixels of the picture."""
+        across, down = self.corners[3] - self.corners[0], self.corners[1] - self.corners[0]
+        return float(max(np.hypot(*across), np.hypot(*down)))
 
     @property
     def centre(self) -> Array:
         """The centre (x, y)."""
         return np.asarray(self.corners.mean(axis=0))
+
+    def window(self, left: float, top: float, right: float, bottom: float) -> Square:
+        """The part of it between these edges, which are shares of its sides, 0 to 1; it may be a rectangle."""
+        origin, across, down = self.corners[0], self.corners[3] - self.corners[0], self.corners[1] - self.corners[0]
+        edges = ((left, top), (left, bottom), (right, bottom), (right, top))
+        return Square(np.stack([origin + x * across + y * down for x, y in edges]))
 
     def matrix(self, size: int) -> Array:
         """[2, 3]: pixel coordinates of a crop of `size` × `size` → pixel coordinates of the picture."""

@@ -15,9 +15,12 @@ import cv2
 import numpy as np
 
 from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
+from smoothswap.core.face_crop import declared_face_crop
+from smoothswap.pipeline.embedding import declared_crop
 from smoothswap.pipeline.encode import check_output
 from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
-from smoothswap.pipeline.ffhq import Crop, crop, ffhq_square
+from smoothswap.pipeline.face_template import crop_square, cut_face
+from smoothswap.pipeline.ffhq import Crop, crop
 from smoothswap.pipeline.mark import IptcMarker, Mark
 from smoothswap.pipeline.paste import FEATHER, match_colour, paste
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
@@ -86,7 +89,8 @@ def swap_pictures(
     Args:
         source: picture of the person.
         target: picture whose expression, pose and background stay.
-        generator: takes crops [B, 3, S, S] in [-1, 1] and identities [B, D]; runs where its weights are.
+        generator: takes crops [B, 3, S, S] in [-1, 1], of the part of a face that it declares (see
+            `smoothswap.core.face_crop`), and identities [B, D]; runs where its weights are.
         embedder: gives the identity of the source.
         face: which face of the target, 0 for the largest, or `"all"`.
         source_face: which face of the source, 0 for the largest.
@@ -116,7 +120,7 @@ def swap_pictures(
 
     with _evaluating(generator, embedder):
         identity = _identity(source, person, embedder)
-        squares = [ffhq_square(one) for one in chosen]
+        squares = [crop_square(one, declared_face_crop(generator)) for one in chosen]
         size = int(generator.image_size)  # type: ignore[arg-type]
         old: list[Crop] = []
         new: list[Crop] = []
@@ -253,23 +257,21 @@ def _evaluating(*modules: nn.Module) -> Iterator[None]:
 
 def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tensor:
     """The identity [1, D] of a face, or of a whole picture that is an FFHQ crop."""
-    from smoothswap.core.interfaces import FaceInput
-    from smoothswap.modules.face_input import ffhq_side, to_face_input
+    from smoothswap.modules.face_input import face_values, to_face_input
 
-    expects = embedder.expects
-    if not isinstance(expects, FaceInput):
-        raise ArgumentError("the embedder does not declare the face crop it expects", f"expects: {expects!r}")
+    expects = declared_crop(embedder)
     if person is not None:
-        face = crop(source.pixels, ffhq_square(person), ffhq_side(expects))
-    elif source.width == source.height:
-        face = source.pixels.astype(np.float32) / np.float32(np.iinfo(source.pixels.dtype).max)
-    else:
+        face = cut_face(source.pixels, person, expects)
+        own: Tensor = embedder(face_values(_to_tensor([face], embedder), expects))
+        return own
+    if source.width != source.height:
         raise InputError(
             f"{source.name!r} is no aligned crop: {source.width} × {source.height} pixels",
             hint="give a square FFHQ crop, or let the face be found (aligned_source=False)",
         )
-    identity: Tensor = embedder(to_face_input(_to_tensor([face], embedder), expects))
-    return identity
+    face = source.pixels.astype(np.float32) / np.float32(np.iinfo(source.pixels.dtype).max)
+    windowed: Tensor = embedder(to_face_input(_to_tensor([face], embedder), expects))
+    return windowed
 
 
 def _generate(generator: nn.Module, crops: Sequence[Crop], identity: Tensor) -> list[Crop]:

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from smoothswap.core.catalogue import build
 from smoothswap.core.errors import ConfigError
+from smoothswap.core.face_crop import FFHQ, FaceCrop, declared_face_crop
 from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
-from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.face_input import to_face_input, window_within
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
 from smoothswap.training.perturb import perturb
@@ -42,6 +43,7 @@ class GanStep:
 
     Attributes:
         judges: which needs of losses the embedders meet.
+        crop: the part of a face that the generator works on.
         discriminator: None where no loss needs its logits.
 
     Raises:
@@ -57,6 +59,9 @@ class GanStep:
         known = {"image_size": recipe.image_size, "identity_dim": self.embedders[0].dim}
         self.generator: nn.Module = build_part(recipe.generator, "generator", **known)
         _check_generator(recipe, self.generator, self.embedders[0])
+        self.crop = declared_face_crop(self.generator)
+        for embedder in self.embedders:
+            window_within(self.crop, embedder.expects)  # type: ignore[arg-type]  # refuses what it cannot see
         self.generator.to(fabric.device, memory_format=memory)
         self.discriminator: nn.Module | None = None
         if self.losses.ever("logits"):
@@ -83,7 +88,7 @@ class GanStep:
         active = self.losses.active(images)
         with fabric.autocast():
             with torch.no_grad():
-                z_source = [embed(embedder, inputs.source) for embedder in self.embedders]
+                z_source = [embed(embedder, inputs.source, self.crop) for embedder in self.embedders]
             swapped = self.generator(target, z_source[0])
         swapped = swapped.float()
         batch = SwapBatch(
@@ -121,7 +126,7 @@ class GanStep:
     def _judge(self, swapped: Tensor) -> list[Tensor]:
         with self.fabric.autocast():
             seen = perturb(swapped, self.recipe.augment_identity)
-            return [embed(embedder, seen) for embedder in self.embedders]
+            return [embed(embedder, seen, self.crop) for embedder in self.embedders]
 
     def _numbers(self, batch: SwapBatch, k: int, *, with_r1: bool) -> dict[str, Tensor]:
         """What the health panel asks for, of the pairs of two people."""
@@ -131,7 +136,7 @@ class GanStep:
             values["similarity_source"] = cosine(batch.z_swapped[0][k:].detach(), batch.z_source[0][k:])
         if with_r1:  # a rare step will do for what costs another pass of the embedder
             with torch.no_grad(), self.fabric.autocast():
-                z_target = embed(self.embedders[0], target)
+                z_target = embed(self.embedders[0], target, self.crop)
             values["similarity_target"] = cosine(batch.z_swapped[0][k:].detach(), z_target)
         return values
 
@@ -199,9 +204,9 @@ def _check_size(recipe: SwapperRecipe, name: str, network: Any) -> None:
         )
 
 
-def embed(embedder: Any, images: Tensor) -> Tensor:
-    """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1], FFHQ crop."""
-    z: Tensor = embedder(to_face_input(images, embedder.expects))
+def embed(embedder: Any, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
+    """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1] that show this crop."""
+    z: Tensor = embedder(to_face_input(images, embedder.expects, crop))
     return z.float()
 
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from lightning_fabric import Fabric
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.training.parts import build_data
 from smoothswap.training.recipes import TrainingRecipe
 
 
-def build_held_out(recipe: TrainingRecipe, fabric: Fabric) -> FaceDataset | None:
+def build_held_out(recipe: TrainingRecipe, fabric: Fabric, *, crop: FaceCrop = FFHQ) -> FaceDataset | None:
     """Build the data set that a recipe validates on; None where it validates on none.
 
     To be called in every process, so that data that cannot be used end all of them at once.
+
+    Args:
+        recipe: names the data.
+        fabric: of the training.
+        crop: what the pictures show.
 
     Raises:
         InputError: the data cannot be read, or too little is held out; the message says what to set.
@@ -22,7 +28,7 @@ def build_held_out(recipe: TrainingRecipe, fabric: Fabric) -> FaceDataset | None
     if recipe.validation is None:
         return None
     try:
-        return build_data(recipe.validation, recipe.image_size, fabric)
+        return build_data(recipe.validation, recipe.image_size, fabric, crop=crop)
     except InputError as cause:
         raise InputError(
             f"no data to validate on: {cause.what}",

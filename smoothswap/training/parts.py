@@ -11,6 +11,7 @@ from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import CATALOGUE, build
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError
+from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.training.recipe_parts import Part
 
@@ -59,8 +60,13 @@ def _filled(part: Part, kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in known.items() if name in names}, **part.options}
 
 
-def check_data(part: Part, image_size: int) -> set[str] | None:
+def check_data(part: Part, image_size: int, crop: FaceCrop = FFHQ) -> set[str] | None:
     """Check a data set's options before it is built, which may take minutes.
+
+    Args:
+        part: data set and options.
+        image_size: S, pixels.
+        crop: what its pictures must show.
 
     Returns:
         What it will know beside pictures; None where its class does not say so (see `FaceDataset`).
@@ -68,16 +74,23 @@ def check_data(part: Part, image_size: int) -> set[str] | None:
     Raises:
         UnknownNameError, ConfigError, PluginError: as `smoothswap.build`.
     """
-    options = check_part(part, "dataset", **_known_of_data(image_size))
+    options = check_part(part, "dataset", **_known_of_data(image_size, crop))
+    own = getattr(options, "face_crop", FFHQ)
+    if own != crop:
+        raise ConfigError(
+            f"the data set {part.name!r} shows the crop {own} of a face, and {crop} is needed",
+            hint="leave its crop_template and crop_scale to the generator; a data set without these options shows ffhq",
+        )
     knows = getattr(CATALOGUE.find(part.name, "dataset").resolve(), "knows", None)
     return None if knows is None else set(knows(options))
 
 
-def _known_of_data(image_size: int) -> dict[str, Any]:
-    return {"image_size": image_size, "cache": str(cache_folder())}
+def _known_of_data(image_size: int, crop: FaceCrop) -> dict[str, Any]:
+    own = {"crop_template": crop.template, "crop_scale": crop.scale}
+    return {"image_size": image_size, "cache": str(cache_folder()), **own}
 
 
-def build_data(part: Part, image_size: int, fabric: Fabric | None = None) -> FaceDataset:
+def build_data(part: Part, image_size: int, fabric: Fabric | None = None, *, crop: FaceCrop = FFHQ) -> FaceDataset:
     """Build a data set and check that its pictures have the recipe's size.
 
     Pictures that have to be made first are kept in `cache_folder()`, unless the recipe names another place.
@@ -86,11 +99,12 @@ def build_data(part: Part, image_size: int, fabric: Fabric | None = None) -> Fac
         part: data set and options.
         image_size: S, pixels.
         fabric: of a training with several processes: the first makes what is missing, the others find it there.
+        crop: what the pictures show, where the data set can be told.
 
     Raises:
         ConfigError: pictures of another size; other errors as `smoothswap.build`.
     """
-    known = _known_of_data(image_size)
+    known = _known_of_data(image_size, crop)
     if fabric is None:
         dataset: FaceDataset = build_part(part, "dataset", **known)
     else:

@@ -9,8 +9,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.core.files import write_aside
 from smoothswap.core.interfaces import FaceDataset
+from smoothswap.modules.face_input import crop_window
 from smoothswap.training.batches import faces_at
 from smoothswap.training.swap_inputs import knows_truth, to_inputs
 
@@ -69,7 +71,7 @@ def _true_swaps(dataset: FaceDataset, sources: list[int], targets: list[int], si
     from smoothswap.data.faceworld import render, true_swap
 
     truth = true_swap(factors(torch.tensor(sources)), factors(torch.tensor(targets)))
-    return render(truth, size=size).image
+    return render(truth, size=size, window=crop_window(declared_face_crop(dataset))).image
 
 
 def sheet(columns: list[Tensor], gap: int = 2) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.evaluation import fidelity
 from smoothswap.training.gan_step import cosine, embed
 from smoothswap.training.samples import Pairs, sheet
@@ -34,15 +35,16 @@ def measure_swapper(
         `held_out_gain_face`, `held_out_background` (PSNR to the target, dB) and `held_out_outline` (share of the true
         change). And a sheet, uint8 [3, H, W].
     """
+    crop = declared_face_crop(generator)
     swaps, z_swap, z_source, z_target = [], [], [], []
     for at in range(0, len(pairs.source), 16):
         source, target = (
             images[at : at + 16].to(device, memory_format=memory) for images in (pairs.source, pairs.target)
         )
-        z_source.append(embed(f, source))
-        z_target.append(embed(f, target))
+        z_source.append(embed(f, source, crop))
+        z_target.append(embed(f, target, crop))
         swap = generator(target, z_source[-1])
-        z_swap.append(embed(f, swap))
+        z_swap.append(embed(f, swap, crop))
         swaps.append(swap.float().cpu())
     swapped, z = torch.cat(swaps), torch.cat(z_swap)
     values = {

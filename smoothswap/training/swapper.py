@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from smoothswap.core.errors import CheckpointError, ConfigError
+from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.files import write_aside
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.losses.swap_batch import Need
@@ -34,7 +35,7 @@ from smoothswap.training.optimizers import (
     set_learning_rate,
     step,
 )
-from smoothswap.training.parts import build_data, check_data, share
+from smoothswap.training.parts import build_data, check_data, check_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.samples import Pairs
@@ -193,9 +194,11 @@ class SwapperWork:
         for kind, file in self.starts.items():
             self.messages += start_weights(getattr(self, kind), file, what=kind)
         parts = {"": recipe.data, **recipe.mix}
-        self.datasets = {name: build_data(part, recipe.image_size, fabric) for name, part in parts.items()}
+        self.datasets = {
+            name: build_data(part, recipe.image_size, fabric, crop=self.gan.crop) for name, part in parts.items()
+        }
         self.gan.losses.require(_known(self.datasets) | self.gan.judges)
-        self.held_out = build_held_out(recipe, fabric)
+        self.held_out = build_held_out(recipe, fabric, crop=self.gan.crop)
         self.ema = Ema(self.generator, recipe.ema_half_life, recipe.ema_rampup)
         self.generator_optimizer = gan_optimizer(
             self.generator, recipe.learning_rate, recipe.betas, fabric, recipe.optimizer
@@ -324,9 +327,11 @@ def _declared(recipe: SwapperRecipe) -> set[Need]:
     Raises:
         UnknownNameError, ConfigError: an option of a data set, also of the one to validate on, that cannot be.
     """
-    declared = [check_data(part, recipe.image_size) for part in (recipe.data, *recipe.mix.values())]
+    options = check_part(recipe.generator, "generator", image_size=recipe.image_size)
+    crop: FaceCrop = getattr(options, "face_crop", FFHQ)
+    declared = [check_data(part, recipe.image_size, crop) for part in (recipe.data, *recipe.mix.values())]
     if recipe.validation is not None:
-        check_data(recipe.validation, recipe.image_size)
+        check_data(recipe.validation, recipe.image_size, crop)
     known = [knows for knows in declared if knows is not None]
     if len(known) < len(declared):
         return {"truth", "masks"}

@@ -14,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import ArgumentError
+from smoothswap.core.face_crop import FFHQ, CropOptions
 from smoothswap.data.faceworld.cache import Shards
 from smoothswap.data.faceworld.factors import Factors
 from smoothswap.data.faceworld.population import SPLITS, Population
 from smoothswap.data.faceworld.renderer import render
+from smoothswap.modules.face_input import crop_window
 
 LOOK = 1
 """Raised whenever the same factors give other pixels, so that no cache outlives the look it was drawn with."""
@@ -36,7 +38,7 @@ class FaceWorld:
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(CropOptions):
         """What to draw. The same options always give the same pictures."""
 
         image_size: int = option(64, "side of the pictures, pixels", at_least=8)
@@ -72,6 +74,8 @@ class FaceWorld:
         """Sixteen hex digits that name the pictures: the options that decide them, and the look of the renderer."""
         names = ("image_size", "supersample", "split", "groups", "people_per_group", "images_per_person", "seed")
         facts = {name: getattr(self.config, name) for name in names} | {"look": LOOK}
+        if self.config.face_crop != FFHQ:
+            facts["crop"] = str(self.config.face_crop)
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def __len__(self) -> int:
@@ -100,7 +104,9 @@ class FaceWorld:
 
     def draw(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Pictures rendered anew: uint8 [len(indices), 3, S, S]."""
-        image = render(self.factors(indices), self.config.image_size, self.config.supersample).image
+        image = render(
+            self.factors(indices), self.config.image_size, self.config.supersample, crop_window(self.config.face_crop)
+        ).image
         drawn: NDArray[np.uint8] = to_bytes(image).numpy()
         return drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from smoothswap.data.faceworld.anatomy import Anatomy, build_anatomy
 from smoothswap.data.faceworld.factors import Factors
 from smoothswap.data.faceworld.field import surface, unit
 from smoothswap.data.faceworld.tracing import CELL, Hits, pack, trace
+from smoothswap.modules.face_input import WHOLE, resampling_matrix
 
 RAYS_AT_ONCE = 65536
 """Fine rays in flight on a processor: more would leave its cache, fewer would cost calls."""
@@ -44,17 +46,22 @@ class Rendered:
 
 
 @torch.no_grad()
-def render(factors: Factors, size: int = 64, supersample: int = 2) -> Rendered:
+def render(
+    factors: Factors, size: int = 64, supersample: int = 2, window: tuple[float, float, float, float] = WHOLE
+) -> Rendered:
     """Draws every picture of `factors`, on the device that holds them.
 
     Args:
         factors: B pictures.
         size: S, side of the pictures in pixels; `size * supersample` a multiple of 4.
-        supersample: rays along each side of a pixel.
+        supersample: rays along each side of a pixel, about so many where `window` is a part.
+        window: left, top, right and bottom edge of the part to draw, as shares of the whole picture's side.
 
     Raises:
-        ArgumentError: a size or a supersample that cannot be drawn.
+        ArgumentError: a size, a supersample or a window that cannot be drawn.
     """
+    if window != WHOLE:
+        return _part(factors, size, supersample, window)
     if size < 8 or supersample < 1 or (size * supersample) % CELL:
         raise ArgumentError(
             f"cannot render {size} pixels with supersample {supersample}",
@@ -63,6 +70,21 @@ def render(factors: Factors, size: int = 64, supersample: int = 2) -> Rendered:
     device = factors.identity.device
     with torch.autocast(device.type, enabled=False):  # half precision is too coarse for where a surface lies
         return _render(factors, size, supersample, device)
+
+
+def _part(factors: Factors, size: int, supersample: int, window: tuple[float, float, float, float]) -> Rendered:
+    """A part of the picture: the whole of it with one ray a pixel, and enough of them, cut and shrunk."""
+    left, top, right, bottom = window
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ArgumentError(f"cannot draw the part {window} of a picture", "left < right and top < bottom, in 0 … 1")
+    fine = CELL * math.ceil(size * supersample / min(right - left, bottom - top) / CELL)
+    drawn = render(factors, fine, 1)
+    rows = resampling_matrix(fine, size, top * fine, bottom * fine).to(drawn.image)
+    columns = resampling_matrix(fine, size, left * fine, right * fine).to(drawn.image)
+    places = (drawn.landmarks + 0.5) / fine
+    start, length = places.new_tensor([left, top]), places.new_tensor([right - left, bottom - top])
+    image, face, head = (rows @ layer @ columns.T for layer in (drawn.image, drawn.face, drawn.head))
+    return Rendered(image, face, head, (places - start) / length * size - 0.5)
 
 
 def rays_at_once(device: torch.device) -> int:

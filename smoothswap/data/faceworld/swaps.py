@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smoothswap.core.config import Options, option
+from smoothswap.core.config import option
 from smoothswap.core.errors import ConfigError
+from smoothswap.core.face_crop import FFHQ, CropOptions
 from smoothswap.data.faceworld.cache import Shards
 from smoothswap.data.faceworld.dataset import LOOK, to_bytes
 from smoothswap.data.faceworld.factors import Factors
@@ -28,6 +29,7 @@ from smoothswap.data.faceworld.population import SPLITS, Population
 from smoothswap.data.faceworld.renderer import Rendered, render
 from smoothswap.data.faceworld.scenes import Scenes
 from smoothswap.data.look_alikes import Runs
+from smoothswap.modules.face_input import crop_window
 
 _CHANNELS = 5  # RGB, face, head
 _SCHEME = 1  # raised whenever the same options give other people in other scenes, or other channels
@@ -46,7 +48,7 @@ class FaceWorldSwaps:
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
+    class Config(CropOptions):
         """What to draw: groups × people_per_group × pictures_per_person pictures."""
 
         image_size: int = option(64, "side of the pictures, pixels", at_least=8)
@@ -102,6 +104,8 @@ class FaceWorldSwaps:
     def fingerprint(self) -> str:
         """Sixteen hex digits that name the pictures: the options that decide them, and the look of the renderer."""
         facts = {name: getattr(self.config, name) for name in _DECIDES} | {"look": LOOK, "scheme": _SCHEME}
+        if self.config.face_crop != FFHQ:
+            facts["crop"] = str(self.config.face_crop)
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def __len__(self) -> int:
@@ -192,7 +196,9 @@ class FaceWorldSwaps:
     def _draw(self, pictures: Sequence[int] | Tensor, device: torch.device) -> Tensor:
         factors = self.factors(pictures)
         factors = factors if device.type == "cpu" else factors.to(device)
-        return with_masks(render(factors, self.config.image_size, self.config.supersample))
+        return with_masks(
+            render(factors, self.config.image_size, self.config.supersample, crop_window(self.config.face_crop))
+        )
 
     def _read(self, pictures: list[int]) -> NDArray[np.uint8]:
         if self._shards is None:

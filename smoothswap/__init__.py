@@ -16,7 +16,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from smoothswap import ops
-    from smoothswap.api import available, build, describe, embed, load, load_plugins, register, save, swap, verify
+    from smoothswap.api import (
+        available,
+        build,
+        describe,
+        embed,
+        evaluate,
+        load,
+        load_plugins,
+        register,
+        save,
+        swap,
+        verify,
+    )  # fmt: skip
     from smoothswap.conversion import convert
     from smoothswap.core.errors import SmoothSwapError
     from smoothswap.core.plugins import hookimpl
@@ -27,6 +39,7 @@ _WHERE = {
     "convert": "smoothswap.conversion",
     "describe": "smoothswap.api",
     "embed": "smoothswap.api",
+    "evaluate": "smoothswap.api",
     "verify": "smoothswap.api",
     "load": "smoothswap.api",
     "load_plugins": "smoothswap.api",
@@ -38,8 +51,8 @@ _WHERE = {
 }
 
 __all__ = [
-    "build", "available", "describe", "register", "load_plugins", "save", "load", "convert", "swap", "embed", "verify",
-    "ops", "hookimpl", "SmoothSwapError", "__version__",
+    "build", "available", "describe", "register", "load_plugins", "save", "load", "convert", "swap", "embed",
+    "verify", "evaluate", "ops", "hookimpl", "SmoothSwapError", "__version__",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,10 +14,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from smoothswap.evaluation.photograph_report import PhotographReport
     from smoothswap.pipeline import EmbedReport, SwapOutcome
     from smoothswap.verify_pairs import PairReport
 
-__all__ = ["available", "build", "describe", "embed", "load", "load_plugins", "register", "save", "swap", "verify"]
+__all__ = [
+    "available", "build", "describe", "embed", "evaluate", "load", "load_plugins", "register", "save", "swap", "verify",
+]  # fmt: skip
 
 MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
 
@@ -154,6 +158,41 @@ def verify(
     return verify_pairs(pairs, folder, out, embedder=model, facts=facts, **keywords)
 
 
+def evaluate(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    model: Path | str | None = None,
+    judges: Sequence[str] = ("sface",),
+    device: str = "cpu",
+    **keywords: Any,
+) -> PhotographReport:
+    """Swap pairs of photographs of a folder and measure them; see `smoothswap.swap_photographs.swap_photographs`.
+
+    Args:
+        folder: photographs at any depth; the first sub-folder is the person.
+        out: folder for the report and a sheet of pairs; made where it is missing.
+        model: folder with generator.safetensors and embedder.safetensors; the shipped model where it is left out.
+        judges: embedders that judge identity: files, or names of those that come with weights.
+        device: where the models run.
+        keywords: `pairs`, `seed`, `landmarker`, `shown` and more, passed on.
+
+    Raises:
+        InputError: a folder or output that cannot be used, or no pair that can be swapped.
+        ConfigError: a device that this machine does not have.
+        UnknownNameError: a judge that is neither a file nor a name.
+        CheckpointError: a model cannot be loaded.
+    """
+    from smoothswap.swap_photographs import swap_photographs
+
+    generator, embedder = model_files(model)
+    check_device(device)
+    judging = {Path(judge).stem: _embedder(judge, device)[0] for judge in judges}
+    return swap_photographs(
+        folder, out, generator=load(generator, device), embedder=load(embedder, device), judges=judging, **keywords
+    )
+
+
 def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
     """An embedder in eval mode on a device, with its name and the digest of its weights."""
     from smoothswap.core.errors import CheckpointError
@@ -178,13 +217,12 @@ def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, 
 
 def _pretrained(name: str) -> nn.Module:
     """The embedder of that name, which must come with weights."""
-    options = {option.name: option.default for option in describe(name, kind="embedder").options}
-    if not options.get("pretrained", False):
+    built: nn.Module = build(name, kind="embedder")
+    if not getattr(built, "has_weights", False):
         raise InputError(
             f"the embedder {name!r} comes without weights",
             hint="give a file that `smoothswap train embedder` or `smoothswap convert` wrote",
         )
-    built: nn.Module = build(name, kind="embedder")
     return built
 
 

@@ -34,6 +34,12 @@ _COMPONENTS = (
         "pooled features of torchvision's ResNet-50, weights by `convert`",
     ),
     _row("embedder", "sface", "embedders.sface:SFace", "SFace, pretrained on photographs: a judge out of the box"),
+    _row(
+        "embedder",
+        "dlib_resnet",
+        "embedders.dlib_resnet:DlibResNet",
+        "dlib's network, pretrained: a judge of another family, without gradients (extra: landmarks68)",
+    ),
     _row("generator", "smooth_unet", "generators.smooth_unet:SmoothUnet", "NCSN++ U-Net that takes an identity vector"),
     _row(
         "generator",

@@ -1,4 +1,4 @@
-"""`swap`, `inspect`, `embed` and `verify`: from picture files to picture, text, vectors and figures."""
+"""`swap`, `inspect`, `embed`, `verify` and `evaluate`: from image files to image, text, vectors and figures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("inspect")(inspect)
     app.command("embed")(embed)
     app.command("verify")(verify)
+    app.command("evaluate")(evaluate)
 
 
 def swap(
@@ -234,6 +235,68 @@ def verify(
             progress=progress,
         )
     typer.echo(report)
+
+
+def evaluate(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Photographs at any depth; the first sub-folder is the person."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the report and a sheet of pairs.", show_default=False)
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with generator.safetensors and embedder.safetensors. Left out: the model that ships.",
+            show_default=False,
+        ),
+    ] = None,
+    judge: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE|NAME",
+            help="Embedder that judges identity, a file or one that comes with weights (`sface`, `dlib_resnet`); "
+            "may be given several times. Take one that had no part in the training.",
+        ),
+    ] = ["sface"],  # noqa: B006
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of two people.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Which pairs.")] = 0,
+    landmarker: Annotated[
+        str,
+        typer.Option(help="How faces are found: `yunet`, or `dlib68` to measure how well the landmarks are kept."),
+    ] = "yunet",
+    shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
+    device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Swap pairs of photographs and measure them: identity by judges, landmarks, background, self-reconstruction.
+
+    The same figures of the untouched target stand beside. Writes photographs.json with the protocol, and
+    photographs.jpg with the first pairs, none chosen: source, target, swap.
+    """
+    from smoothswap import api
+    from smoothswap.cli.console import console, table
+
+    with bar("swapping") as progress:
+        report = api.evaluate(
+            folder,
+            out,
+            model=model,
+            judges=judge,
+            pairs=pairs,
+            seed=seed,
+            landmarker=landmarker,
+            shown=shown,
+            device=device,
+            progress=progress,
+        )
+    figures = table(f"{len(report)} pairs of photographs", "our swap", "copy the target")
+    for row in report.rows():
+        figures.add_row(*row)
+    console().print(figures)
+    for pair, why in report.failures.items():
+        typer.echo(f"left out: {pair}: {why}")
+    typer.echo(f"{out}")
 
 
 def _face(text: str) -> int | Literal["all"]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
-Template = Literal["ffhq", "arcface112", "mtcnn_box"]
+Template = Literal["ffhq", "arcface112", "dlib150", "mtcnn_box"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class FaceInput:
     """The face crop that an embedder wants.
 
     Args:
-        template: alignment: `ffhq` (the quad of FFHQ), `arcface112` (five points to 112 px) or `mtcnn_box` (the
-            upright box that the detector MTCNN draws, squeezed to a square).
+        template: alignment: `ffhq` (the quad of FFHQ), `arcface112` (five points to 112 px), `dlib150` (five points to
+            dlib's face chip of 150 px) or `mtcnn_box` (the upright box that the detector MTCNN draws, squeezed to a
+            square).
         size: side in pixels.
         value_range: values of black and white.
         channel_order: `rgb` or `bgr`.
@@ -36,7 +37,10 @@ class FaceInput:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns faces into identity vectors."""
+    """Turns faces into identity vectors.
+
+    One that comes with weights says so by `has_weights = True`; commands then take it by its name.
+    """
 
     expects: FaceInput
     dim: int

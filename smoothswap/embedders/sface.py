@@ -57,6 +57,7 @@ class SFace(nn.Module):
     Attributes:
         expects: the crop that `forward` takes: ArcFace's 112 px template, RGB in [0, 255].
         dim: 128.
+        has_weights: whether the weights are those that come with it, see `pretrained`.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class SFace(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.dim = DIM
+        self.dim, self.has_weights = DIM, config.pretrained
         self.expects = FaceInput("arcface112", SIZE, (0.0, 255.0))
         self.stem = ConvNormPReLU(3, STEM, 3)
         pairs: list[nn.Module] = []

@@ -20,6 +20,8 @@ MARGIN = 0.02
 #
 # arcface112 follows from where the five points lie in an FFHQ crop of 256 px.
 #
+# dlib150 follows from arcface112, by the similarity that brings the five points of the two templates together.
+#
 # mtcnn_box is approximate, since a detector's box follows no landmarks: the medians of the boxes that facenet-pytorch's
 # MTCNN drew on 7 photographs of upright faces (left 60, top 51, right 194, bottom 237 px of 256) and on 12 heads of
 # FaceWorld (57, 46, 199, 236), taken together and made symmetric. Single boxes lie about 17 px beside it sideways, as
@@ -27,6 +29,7 @@ MARGIN = 0.02
 WINDOWS = {
     "ffhq": WHOLE,
     "arcface112": (33.0 / 256, 31.4 / 256, 223.5 / 256, 221.9 / 256),
+    "dlib150": (43.8 / 256, 68.4 / 256, 214.5 / 256, 239.1 / 256),
     "mtcnn_box": (57.0 / 256, 50.0 / 256, 199.0 / 256, 237.0 / 256),
 }
 

@@ -16,7 +16,7 @@ from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import FaceCrop
 from smoothswap.core.interfaces import FaceInput, Template
 from smoothswap.pipeline.face import Face
-from smoothswap.pipeline.ffhq import Crop, Square, arcface_square, crop, ffhq_square
+from smoothswap.pipeline.ffhq import DLIB_150, Crop, Square, arcface_square, crop, ffhq_square, fitted_square
 
 WhichFace = Literal["largest", "middle"]
 
@@ -24,8 +24,8 @@ WhichFace = Literal["largest", "middle"]
 def template_square(face: Face, template: Template) -> Square:
     """Return the part of the photograph that a template cuts out for this face.
 
-    `ffhq` and `arcface112` follow from the face's points. `mtcnn_box` is a detector's box, which follows no points: it
-    is the fixed window of the FFHQ square, a rectangle.
+    `ffhq`, `arcface112` and `dlib150` follow from the face's points. `mtcnn_box` is a detector's box, which follows no
+    points: it is the fixed window of the FFHQ square, a rectangle.
 
     Raises:
         InputError: the points coincide, or there is no such template.
@@ -36,6 +36,8 @@ def template_square(face: Face, template: Template) -> Square:
         return ffhq_square(face)
     if template == "arcface112":
         return arcface_square(face.points)
+    if template == "dlib150":
+        return fitted_square(face.points, DLIB_150, 150)
     if template in WINDOWS:
         return ffhq_square(face).window(*WINDOWS[template])
     raise InputError(f"unknown face template {template!r}", hint=f"templates: {', '.join(WINDOWS)}")

@@ -197,10 +197,13 @@ def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, 
     """An embedder in eval mode on a device, with its name and the digest of its weights."""
     from smoothswap.core.errors import CheckpointError
     from smoothswap.evaluation.protocol import component_name, weights_sha256
+    from smoothswap.modules.pretrained import build_pretrained, is_name
 
     check_device(device)
-    chosen = model_files(None)[1] if file_or_name is None else Path(file_or_name)
-    if chosen.suffix or len(chosen.parts) > 1 or chosen.exists():
+    chosen = model_files(None)[1] if file_or_name is None else file_or_name
+    if is_name(chosen):
+        model = build_pretrained(str(chosen)).to(device)
+    else:
         model = load(chosen, device)
         row = model.smoothswap_component
         if row.kind != "embedder":
@@ -209,21 +212,8 @@ def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, 
                 f"it holds the {row.kind} {row.name!r}",
                 hint="give an embedder's file",
             )
-    else:
-        model = _pretrained(str(chosen)).to(device)
     facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
     return model.eval(), facts
-
-
-def _pretrained(name: str) -> nn.Module:
-    """The embedder of that name, which must come with weights."""
-    built: nn.Module = build(name, kind="embedder")
-    if not getattr(built, "has_weights", False):
-        raise InputError(
-            f"the embedder {name!r} comes without weights",
-            hint="give a file that `smoothswap train embedder` or `smoothswap convert` wrote",
-        )
-    return built
 
 
 def check_device(name: str) -> None:

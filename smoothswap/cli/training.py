@@ -146,9 +146,11 @@ def embedder(
 def swapper(
     out: Out,
     embedder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="embedder.safetensors from `train embedder`; it stays frozen. A resumed run has its own copy.",
+            metavar="FILE|NAME",
+            help="embedder.safetensors from `train embedder`, or the name of one that comes with weights (`sface`); it "
+            "stays frozen. A resumed run has its own copy.",
             show_default=False,
         ),
     ] = None,
@@ -158,7 +160,8 @@ def swapper(
         typer.Option(
             metavar="FOLDER",
             help="Train on this folder: pictures, each of another person; or one sub-folder of pictures for each "
-            "person; or tar shards. A tenth is held out to measure on. Left out: the recipe's data.",
+            "person; or tar shards. A tenth is held out to measure on. A recipe that mixes photographs in, such as "
+            "`photos_64`, takes them from here and keeps its own data beside. Left out: the recipe's data.",
             show_default=False,
         ),
     ] = None,
@@ -191,7 +194,10 @@ def swapper(
     from smoothswap import training
 
     duration = _seconds(limit)
-    wanted = {} if data is None else training.overrides_for_folder(data, "swapper")
+    wanted = {}
+    if data is not None:
+        named = training.recipe("swapper", recipe or "faceworld_64")
+        wanted = training.overrides_for_folder(data, "swapper", named)
     result = training.train_swapper(
         _recipe("swapper", out, recipe, wanted, changes, resume=resume),
         out,

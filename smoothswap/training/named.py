@@ -11,6 +11,7 @@ from smoothswap.data.augment import Augment
 from smoothswap.training.overrides import apply_overrides
 from smoothswap.training.recipe_parts import LossTerm, Part
 from smoothswap.training.recipes import EmbedderRecipe, Kind, Recipe, SwapperRecipe, kind_named
+from smoothswap.training.recipes_photographs import swapper_photos_64
 
 _FACEWORLD = Part(
     "faceworld",
@@ -304,6 +305,7 @@ _NAMED: dict[Kind, dict[str, Callable[[], Recipe]]] = {
         "faceworld_64_guided": swapper_faceworld_64_guided,
         "faceworld_64_sharpen": swapper_faceworld_64_sharpen,
         "faceworld_128_guided": swapper_faceworld_128_guided,
+        "photos_64": swapper_photos_64,
         "paper_256": swapper_paper_256,
     },
 }

@@ -76,12 +76,15 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     return dataclasses.replace(recipe, **changed)
 
 
-def overrides_for_folder(folder: Path, kind: Kind = "embedder") -> dict[str, str]:
+def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: TrainingRecipe | None = None) -> dict[str, str]:
     """The overrides that train on a folder of faces: tar shards, or a sub-folder of images for each person.
 
     Args:
         folder: what to train on.
         kind: a `swapper` also takes a folder that holds images directly, each of another person.
+        recipe: what is trained. Where it mixes in data sets whose folder is left to the user, as `photos_64` does,
+            these take the folder, and its `data` stay. A part that needs identities with several images is left out
+            where the folder does not know them.
 
     Raises:
         InputError: there is no such folder, or it may not be read.
@@ -100,10 +103,34 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder") -> dict[str, str
     except OSError as cause:
         raise InputError(f"cannot read the folder {str(folder)!r}", str(cause.strerror)) from cause
     if any(name.endswith(".tar") for name in names):
-        return {"data.name": "webdataset", "data.shards": str(folder)}
-    if nameless and any(Path(name).suffix.lower() in SUFFIXES for name in names):
-        return {"data.name": "image_folder", "data.folder": str(folder)}
-    return {"data.name": "identity_folder", "data.folder": str(folder)}
+        layout, where = "webdataset", "shards"
+    elif nameless and any(Path(name).suffix.lower() in SUFFIXES for name in names):
+        layout, where = "image_folder", "folder"
+    else:
+        layout, where = "identity_folder", "folder"
+    open_parts = _open_parts(recipe)
+    if not open_parts:
+        return {"data.name": layout, f"data.{where}": str(folder)}
+    overrides = {}
+    for name, part in open_parts.items():
+        if part.name == "same_person" and layout != "identity_folder":
+            overrides[f"mix.{name}"] = "none"
+            continue
+        if layout == "webdataset":
+            overrides[f"mix.{name}.name"] = layout
+        overrides[f"mix.{name}.{where}"] = str(folder)
+    return overrides
+
+
+def _open_parts(recipe: TrainingRecipe | None) -> dict[str, Part]:
+    """The data sets mixed in by a recipe that need a folder and have none."""
+    mixed: Mapping[str, Part] = getattr(recipe, "mix", {})
+    return {
+        name: part
+        for name, part in mixed.items()
+        if any(info.name == "folder" and info.required for info in options_of(part.name, "dataset").infos())
+        and "folder" not in part.options
+    }
 
 
 def _moves_the_data_alone(overrides: Mapping[str, str]) -> bool:

@@ -109,6 +109,24 @@ def test_no_face_names_the_picture_and_what_was_tried(
         swap_pictures(PLAIN, PLAIN, generator=inverting, embedder=embedder, landmarker=finder, aligned_source=True)
 
 
+def test_the_source_is_cut_out_by_its_own_points(
+    astronaut: Picture, astronaut_face: Face, inverting: nn.Module, finder: Landmarker
+) -> None:
+    from smoothswap.pipeline import cut_face
+
+    class Sees(nn.Module):
+        expects, dim = FaceInput("arcface112", 112, (0.0, 255.0), "bgr"), 3
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.seen = images
+            return nn.functional.normalize(images.mean(dim=(2, 3)), dim=1)
+
+    sees = Sees()
+    swap_pictures(astronaut, astronaut, generator=inverting, embedder=sees, landmarker=finder)
+    expected = torch.from_numpy(cut_face(astronaut.pixels, astronaut_face, sees.expects)).permute(2, 0, 1).flip(0) * 255
+    torch.testing.assert_close(sees.seen[0], expected, atol=1e-3, rtol=0)
+
+
 def test_an_aligned_source_must_be_square(
     photo: Picture, inverting: nn.Module, embedder: nn.Module, middle_face: Landmarker
 ) -> None:

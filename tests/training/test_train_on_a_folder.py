@@ -113,6 +113,33 @@ def test_a_swapper_takes_a_folder_of_images_too(tmp_path: Path) -> None:
         overrides_for_folder(sharded / "0.tar", "swapper")
 
 
+def test_a_recipe_that_mixes_photographs_in_takes_them_from_the_folder(tmp_path: Path) -> None:
+    named, nameless, sharded = tmp_path / "named", tmp_path / "nameless", tmp_path / "sharded"
+    for folder in (named / "anna", nameless, sharded):
+        folder.mkdir(parents=True)
+    for file in (nameless / "1.JPG", sharded / "0.tar"):
+        file.touch()
+    photos = recipe("swapper", "photos_64")
+    wanted = overrides_for_folder(named, "swapper", photos)
+    assert wanted == {"mix.photos.folder": str(named), "mix.same.folder": str(named)}
+    made = apply_overrides(photos, wanted)
+    assert made.data == photos.data
+    assert made.validation == photos.validation
+    assert made.mix["same"].options["folder"] == str(named)
+    assert made.mix["same"].share == 0.25
+    # Nobody has two images there, so no pairs of one person can be drawn.
+    wanted = overrides_for_folder(nameless, "swapper", photos)
+    assert wanted == {"mix.photos.folder": str(nameless), "mix.same": "none"}
+    assert list(apply_overrides(photos, wanted).mix) == ["photos"]
+    made = apply_overrides(photos, overrides_for_folder(sharded, "swapper", photos))
+    assert (made.mix["photos"].name, made.mix["photos"].options["shards"]) == ("webdataset", str(sharded))
+    # What the user has set already stays, and a recipe without such parts trains on the folder as before.
+    own = apply_overrides(photos, {"mix.photos.folder": "mine"})
+    assert overrides_for_folder(named, "swapper", own) == {"mix.same.folder": str(named)}
+    plain = recipe("swapper", "faceworld_64")
+    assert overrides_for_folder(named, "swapper", plain) == overrides_for_folder(named, "swapper")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plugins(Options):
     """Options of a plugin's data set, which names its splits by `choices`."""

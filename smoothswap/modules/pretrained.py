@@ -1,0 +1,32 @@
+"""Embedders that come with weights, by their name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from smoothswap.core.catalogue import build
+from smoothswap.core.errors import InputError
+
+
+def is_name(file_or_name: Path | str) -> bool:
+    """Whether this is the name of a component and no path: one word without a suffix, and no file is called so."""
+    path = Path(file_or_name)
+    return not path.suffix and len(path.parts) == 1 and not path.exists()
+
+
+def build_pretrained(name: str) -> nn.Module:
+    """Build an embedder that comes with weights (`has_weights`), such as `sface`.
+
+    Raises:
+        InputError: it comes without weights, or a package that brings them is not installed.
+        UnknownNameError: there is no embedder of that name.
+    """
+    embedder: nn.Module = build(name, kind="embedder")
+    if not getattr(embedder, "has_weights", False):
+        raise InputError(
+            f"the embedder {name!r} comes without weights",
+            hint="give a file that `smoothswap train embedder` or `smoothswap convert` wrote",
+        )
+    return embedder

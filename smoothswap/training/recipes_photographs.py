@@ -1,0 +1,57 @@
+"""Named recipes that learn from photographs, where shape is taught by rendered heads and skin by what is real."""
+
+from __future__ import annotations
+
+from smoothswap.training.recipe_parts import DataShare, LossTerm, Part
+from smoothswap.training.recipes import SwapperRecipe
+
+SCALE = 0.75
+"""Of FFHQ's crop: hair and background need no pixels that the face could have."""
+
+
+def swapper_photos_64() -> SwapperRecipe:
+    """A generator for photographs: `--data FOLDER --embedder sface`.
+
+    Of every batch three eighths are rendered pairs with their true swap, three eighths photographs of two people, and a
+    quarter two photographs of one person, whose true swap is the target. It needs the extra `frozen-features`.
+    """
+    return SwapperRecipe(
+        name="photos_64",
+        image_size=64,
+        generator=Part("smooth_unet_64_blend", {"crop_scale": SCALE}),
+        discriminator=Part("stylegan2_64", {"channel_base": 2048}),
+        data=Part("faceworld_swaps", {"groups": 1000, "people_per_group": 4, "pictures_per_person": 4, "workers": 2}),
+        validation=Part(
+            "faceworld_swaps",
+            {"split": "held_out_people", "groups": 32, "people_per_group": 4, "pictures_per_person": 2, "workers": 2},
+        ),
+        mix={
+            "photos": DataShare("image_folder", {"mirror": True, "held_out": 0.0}, share=0.375),
+            "same": DataShare("same_person", {"mirror": True, "held_out": 0.0}, share=0.25),
+        },
+        images=90_000,
+        batch_size=16,
+        optimizer="muon",
+        learning_rate=1.5e-3,
+        betas=(0.0, 0.99),
+        discriminator_learning_rate=4e-3,
+        r1_gamma=0.1,
+        losses={
+            "truth": LossTerm("truth", weight=10.0),
+            "features": LossTerm("features"),
+            # Photographs of two people learn from these alone: first that they are kept, then who it is to be, last
+            # that it is to be sharp.
+            "change": LossTerm("change", weight=0.25),
+            "identity": LossTerm("identity", weight=1.0, changes_at=8_000, changes_over=16_000),
+            "adversarial": LossTerm("adversarial", weight=0.5, changes_at=30_000, changes_over=15_000),
+        },
+        augment_identity=0.5,
+        channels_last=True,
+        warmup_images=1_600,
+        decay_floor=0.02,
+        ema_half_life=3_000,
+        log_every=2_000,
+        validate_every=10_000,
+        checkpoint_every=10_000,
+        copy_alarm_after=60_000,
+    )

@@ -13,6 +13,7 @@ from torch import nn
 from smoothswap.core.config import Options, option
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.identity_head import check_batch_norm, unit_vectors
+from smoothswap.modules.prelu import PReLU
 from smoothswap.modules.shapes import check_images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 200: (6, 26, 60, 6)}
@@ -29,7 +30,7 @@ class Block(nn.Module):
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.prelu = nn.PReLU(out_channels)
+        self.prelu = PReLU(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample: nn.Module | None = None
@@ -70,7 +71,7 @@ class IResNet(nn.Module):
         self.expects = FaceInput("arcface112", SIZE)
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.prelu = nn.PReLU(WIDTHS[0])
+        self.prelu = PReLU(WIDTHS[0])
         channels = WIDTHS[0]
         for number, (width, count) in enumerate(zip(WIDTHS, BLOCKS[config.depth], strict=True), start=1):
             blocks = [Block(channels if i == 0 else width, width, 2 if i == 0 else 1) for i in range(count)]

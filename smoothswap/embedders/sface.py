@@ -17,6 +17,7 @@ from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.identity_head import check_batch_norm, unit_vectors
+from smoothswap.modules.prelu import PReLU
 from smoothswap.modules.shapes import check_images
 
 SIZE = 112
@@ -41,7 +42,7 @@ class ConvNormPReLU(nn.Module):
             in_channels, out_channels, size, stride=stride, padding=size // 2, groups=groups, bias=False
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
-        self.act = nn.PReLU(out_channels)
+        self.act = PReLU(out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Transform x [B, in, H, W]."""

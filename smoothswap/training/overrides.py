@@ -108,7 +108,7 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
         layout, where = "image_folder", "folder"
     else:
         layout, where = "identity_folder", "folder"
-    open_parts = _open_parts(recipe)
+    open_parts = without_folder(recipe)
     if not open_parts:
         return {"data.name": layout, f"data.{where}": str(folder)}
     overrides = {}
@@ -122,7 +122,7 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
     return overrides
 
 
-def _open_parts(recipe: TrainingRecipe | None) -> dict[str, Part]:
+def without_folder(recipe: TrainingRecipe | None) -> dict[str, Part]:
     """The data sets mixed in by a recipe that need a folder and have none."""
     mixed: Mapping[str, Part] = getattr(recipe, "mix", {})
     return {

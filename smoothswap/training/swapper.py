@@ -38,6 +38,7 @@ from smoothswap.training.optimizers import (
     set_learning_rate,
     step,
 )
+from smoothswap.training.overrides import without_folder
 from smoothswap.training.parts import build_data, check_data, check_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
@@ -344,6 +345,13 @@ def _declared(recipe: SwapperRecipe) -> set[Need]:
     Raises:
         UnknownNameError, ConfigError: an option of a data set, also of the one to validate on, that cannot be.
     """
+    missing = without_folder(recipe)
+    if missing:
+        raise ConfigError(
+            "the recipe mixes photographs in and does not say from where",
+            *(f"mix.{name}.folder is not set ({part.name})" for name, part in missing.items()),
+            hint="name their folder: --data FOLDER",
+        )
     options = check_part(recipe.generator, "generator", image_size=recipe.image_size)
     crop: FaceCrop = getattr(options, "face_crop", FFHQ)
     declared = [check_data(part, recipe.image_size, crop) for part in (recipe.data, *recipe.mix.values())]

@@ -36,6 +36,15 @@ Run = Callable[..., Any]
         (["train", "swapper", "--out", "x", "--resume"], "no run to resume in 'x'"),
         (["train", "embedder", "--out", "x", "--resume", "--set", "images=9"], "no run to resume in 'x'"),
         (["inspect", "none.jpg"], "none.jpg"),
+        (["verify", "none.txt", "--folder", ".", "-o", "x"], "cannot read the list of pairs 'none.txt'"),
+        (["verify", "none.txt", "--folder", "nowhere", "-o", "x"], "there is no folder 'nowhere'"),
+        (["verify", "none.txt", "--folder", ".", "-o", "x", "--embedder", "sfase"], "Did you mean 'sface'"),
+        (["verify", "none.txt", "--folder", ".", "-o", "x", "--embedder", "iresnet"], "comes without weights"),
+        (["evaluate", "nowhere", "-o", "x"], "nowhere"),
+        (["evaluate", ".", "-o", "x"], "no photographs of two people"),
+        (["evaluate", ".", "-o", "x", "--model", "nowhere"], "no model in 'nowhere'"),
+        (["train", "swapper", "--out", "x", "--embedder", "sfase"], "Did you mean 'sface'"),
+        (["train", "swapper", "--out", "x", "--recipe", "photos_64", "--embedder", "sface"], "--data FOLDER"),
     ],
 )
 def test_one_paragraph_and_exit_code_2(

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from smoothswap.core.catalogue import build
-from smoothswap.core.errors import InputError
+from smoothswap.core.errors import InputError, UnknownNameError
 
 
 def is_name(file_or_name: Path | str) -> bool:
@@ -21,9 +21,12 @@ def build_pretrained(name: str) -> nn.Module:
 
     Raises:
         InputError: it comes without weights, or a package that brings them is not installed.
-        UnknownNameError: there is no embedder of that name.
+        UnknownNameError: there is no embedder of that name; the message begins as that of a missing file.
     """
-    embedder: nn.Module = build(name, kind="embedder")
+    try:
+        embedder: nn.Module = build(name, kind="embedder")
+    except UnknownNameError as cause:
+        raise UnknownNameError(f"no model file {name!r}", cause.what, *cause.facts, hint=cause.hint) from cause
     if not getattr(embedder, "has_weights", False):
         raise InputError(
             f"the embedder {name!r} comes without weights",

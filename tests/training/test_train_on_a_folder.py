@@ -119,7 +119,8 @@ def test_a_recipe_that_mixes_photographs_in_takes_them_from_the_folder(tmp_path:
         folder.mkdir(parents=True)
     for file in (nameless / "1.JPG", sharded / "0.tar"):
         file.touch()
-    photos = recipe("swapper", "photos_64")
+    same = {"mix.same.name": "same_person", "mix.same.share": "0.25"}
+    photos = recipe("swapper", "photos_64", same)
     wanted = overrides_for_folder(named, "swapper", photos)
     assert wanted == {"mix.photos.folder": str(named), "mix.same.folder": str(named)}
     made = apply_overrides(photos, wanted)

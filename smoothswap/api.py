@@ -178,7 +178,7 @@ def evaluate(
         keywords: `pairs`, `seed`, `landmarker`, `shown` and more, passed on.
 
     Raises:
-        InputError: a folder or output that cannot be used, or no pair that can be swapped.
+        InputError: a folder or output that cannot be used, no pair that can be swapped, or two judges of one name.
         ConfigError: a device that this machine does not have.
         UnknownNameError: a judge that is neither a file nor a name.
         CheckpointError: a model cannot be loaded.
@@ -187,7 +187,10 @@ def evaluate(
 
     generator, embedder = model_files(model)
     check_device(device)
-    judging = {Path(judge).stem: _embedder(judge, device)[0] for judge in judges}
+    names = [Path(judge).stem for judge in judges]
+    if len(set(names)) < len(names):
+        raise InputError("two judges have the same name", *map(str, judges), hint="rename one of the files")
+    judging = {name: _embedder(judge, device)[0] for name, judge in zip(names, judges, strict=True)}
     return swap_photographs(
         folder, out, generator=load(generator, device), embedder=load(embedder, device), judges=judging, **keywords
     )

@@ -15,7 +15,7 @@ from PIL import Image
 
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import make_folder, write_aside
 from smoothswap.evaluation import fidelity, nearer_to_source, similarity
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.photograph_report import (
@@ -25,13 +25,12 @@ from smoothswap.evaluation.photograph_report import (
     PhotographReport,
     head_ellipse,
     landmark_error,
-    stacked,
 )
 from smoothswap.evaluation.protocol import component_name, weights_sha256
 from smoothswap.evaluation.sharpness import detail
 from smoothswap.modules.face_input import face_values
 from smoothswap.pipeline import Face, Landmarker, Picture, crop, cut_face, ffhq_square, swap_pictures
-from smoothswap.pipeline.embedding import declared_crop
+from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import crop_square
 
@@ -104,10 +103,7 @@ def swap_photographs(
     chosen = choose_pairs(names, pairs, seed)
     if not chosen:
         raise InputError(f"{str(folder)!r} has no photographs of two people", hint="name a folder with more of them")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise InputError(f"cannot make the folder {str(out)!r}", str(cause), hint="name another folder") from cause
+    make_folder(out)
     finder = build_landmarker(landmarker)
     swaps: list[_Swap] = []
     failures: dict[str, str] = {}
@@ -201,7 +197,7 @@ def _likeness(
         judge: an embedder.
         showing: source, target and swap, [H, W, 3] RGB, each with its face.
     """
-    expects = declared_crop(judge)
+    expects = declared_input(judge)
     faces = np.stack([cut_face(pixels, face, expects) for pixels, face in showing])
     images = torch.from_numpy(faces).permute(0, 3, 1, 2) * 2 - 1
     with torch.inference_mode():
@@ -241,21 +237,25 @@ def _masks(box: Any, square: Any) -> tuple[Tensor, Tensor]:
 
 def _report(swaps: Sequence[_Swap], failures: dict[str, str], protocol: dict[str, Any]) -> PhotographReport:
     def by_judge(name: str) -> dict[str, Tensor]:
-        return {judge: stacked([getattr(swap, name)[judge] for swap in swaps]) for judge in swaps[0].nearer}
+        return {judge: _stacked([getattr(swap, name)[judge] for swap in swaps]) for judge in swaps[0].nearer}
 
-    landmarks = stacked([swap.landmarks for swap in swaps])
+    landmarks = _stacked([swap.landmarks for swap in swaps])
     return PhotographReport(
         nearer=by_judge("nearer"),
         to_source=by_judge("to_source"),
         to_target=by_judge("to_target"),
         between=by_judge("between"),
         landmarks=None if bool(landmarks.isnan().all()) else landmarks,
-        background=stacked([swap.background for swap in swaps]),
-        reconstruction=stacked([swap.reconstruction for swap in swaps]),
-        sharpness=Share(stacked([swap.detail for swap in swaps]), stacked([swap.target_detail for swap in swaps])),
+        background=_stacked([swap.background for swap in swaps]),
+        reconstruction=_stacked([swap.reconstruction for swap in swaps]),
+        sharpness=Share(_stacked([swap.detail for swap in swaps]), _stacked([swap.target_detail for swap in swaps])),
         protocol=protocol,
         failures=failures,
     )
+
+
+def _stacked(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _protocol(

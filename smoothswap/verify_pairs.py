@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import make_folder, write_aside
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
 from smoothswap.evaluation.pair_list import PairList, read_pairs
 from smoothswap.evaluation.pair_verification import PairVerification, listed_scores, verify_listed, worst_pairs
-from smoothswap.pipeline.embedding import CropRule, declared_crop, embed_images, read_crops
+from smoothswap.pipeline.embedding import CropRule, declared_input, embed_images, read_crops
 from smoothswap.pipeline.face_template import WhichFace
 from smoothswap.pipeline.manifest import crop_points
 from smoothswap.pipeline.vector_store import Stamp, VectorStore
@@ -122,13 +122,13 @@ def verify_pairs(
     """
     pairs, folder, out = Path(pairs), Path(folder).expanduser(), Path(out)
     listed = read_pairs(pairs, folder, missing_limit=missing_limit)
-    expects = declared_crop(embedder)
+    expects = declared_input(embedder)
     rule = CropRule(landmarker=landmarker if align else None, face=face, points={} if align else crop_points(folder))
     settings = {
         "embedder": dict(facts), "template": expects.template, "size": expects.size, "mirrored": mirrored,
         "aligned_by": landmarker if align else "the files are FFHQ crops", "face": face if align else "the crop's",
     }  # fmt: skip
-    _make(out)
+    make_folder(out)
     store = VectorStore(out / VECTORS, {**settings, "folder": str(folder.resolve())})
     with store:
         _embed_missing(
@@ -152,13 +152,6 @@ def verify_pairs(
     with write_aside(out / REPORT) as aside:
         aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
     return report
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise InputError(f"cannot make the folder {str(out)!r}", str(cause), hint="name another folder") from cause
 
 
 def _embed_missing(
@@ -224,12 +217,18 @@ def _draw(
         draw_roc(out / ROC, scores, same, figures, f"{figures.same + figures.different} pairs")
     except InputError as reason:
         return (f"without {ROC} and {WORST}: {reason.what}; {reason.hint}",)
-    shown = []
-    for index in (place for places in worst_pairs(scores, same, worst) for place in places):
-        pair = listed.pairs[index]
-        names = pair.first, pair.second
-        one, other = (_to_uint8(crop) for crop in read_crops(folder, names, expects, rule))
-        shown.append(ShownPair(images=(one, other), names=names, score=float(scores[index]), same=pair.same))
+    chosen = [place for places in worst_pairs(scores, same, worst) for place in places]
+    names = [name for index in chosen for name in (listed.pairs[index].first, listed.pairs[index].second)]
+    crops = [_to_uint8(crop) for crop in read_crops(folder, names, expects, rule)]
+    shown = [
+        ShownPair(
+            images=(crops[2 * at], crops[2 * at + 1]),
+            names=(names[2 * at], names[2 * at + 1]),
+            score=float(scores[index]),
+            same=bool(same[index]),
+        )
+        for at, index in enumerate(chosen)
+    ]
     if shown:
         draw_pairs(out / WORST, shown)
     return ()

@@ -18,6 +18,7 @@ import smoothswap
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.interfaces import FaceInput
+from smoothswap.pipeline.face import Face
 from smoothswap.swap_photographs import choose_pairs, swap_photographs
 
 
@@ -114,6 +115,50 @@ def test_what_cannot_be(folder: Path, tmp_path: Path) -> None:
         measured(folder, tmp_path / "none", Tints(0.0), pairs=0)
     with pytest.raises(InputError, match="no photographs of two people"):
         measured(_one_person(tmp_path), tmp_path / "none", Tints(0.0))
+
+
+def test_two_judges_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
+    embedder = smoothswap.build("small_resnet", input_size=32, dim=8)
+    files = [smoothswap.save(embedder, _made(tmp_path / name) / "judge.safetensors") for name in ("one", "other")]
+    with pytest.raises(InputError, match="two judges have the same name"):
+        smoothswap.evaluate(folder, tmp_path / "out", judges=[str(file) for file in files])
+
+
+def test_faces_that_are_lost_are_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loses(SixtyEight):
+        """Finds no face in the second picture that it is shown after the first pair."""
+
+        def find(self, picture: np.ndarray) -> list[Face]:
+            self.calls += 1
+            return [] if self.calls == 5 else super().find(picture)
+
+    monkeypatch.setattr("smoothswap.swap_photographs.build_landmarker", lambda name: Loses())
+    report = measured(folder, tmp_path / "out", Tints(0.0), pairs=2, landmarker="loses")
+    assert report.landmarks is not None
+    assert report.landmarks.isnan().tolist() == [True, False]
+    assert report.landmarks[1] == 0
+    assert any("(found in 1 of 2)" in row[0] for row in report.rows())
+    assert report.to_dict()["figures"]["landmarks_found"] == 1
+
+
+class SixtyEight:
+    """One face in the middle with 68 landmarks."""
+
+    calls = 0
+
+    def find(self, picture: np.ndarray) -> list[Face]:
+        points = np.array([(140.0, 120.0), (190.0, 120.0), (165.0, 145.0), (145.0, 170.0), (185.0, 170.0)])
+        marks = np.repeat(points[2:3], 68, axis=0)
+        marks[36:42], marks[42:48], marks[48], marks[54] = points[0], points[1], points[3], points[4]
+        return [Face(box=(100, 80, 230, 210), points=points, score=1.0, landmarks=marks)]
+
+    def tried(self, height: int, width: int) -> list[str]:
+        return []
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _one_person(tmp_path: Path) -> Path:

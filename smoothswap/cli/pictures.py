@@ -294,6 +294,8 @@ def evaluate(
     for row in report.rows():
         figures.add_row(*row)
     console().print(figures)
+    for name in report.protocol["judges_that_gave_the_identities"]:
+        typer.echo(f"Mind: the judge {name} gave the generator its identities; its verdict is partial.")
     for pair, why in report.failures.items():
         typer.echo(f"left out: {pair}: {why}")
     typer.echo(f"{out}")

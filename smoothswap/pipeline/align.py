@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import make_folder, write_aside
 from smoothswap.pipeline import align_one
 from smoothswap.pipeline.align_one import Job
 from smoothswap.pipeline.manifest import Entry, Manifest
@@ -124,7 +124,7 @@ def align_folder(
         "landmarker_options": dict(landmarker_options or {}), "min_side": min_side,
     }  # fmt: skip
     manifest = Manifest(out, json.loads(json.dumps(settings)))
-    _make_folder(out)
+    make_folder(out)
     todo = [job for job in jobs if not manifest.is_done(job.source, job.stamp)]
     setup = align_one.Setup(folder=folder, out=out, max_megapixels=max_megapixels, **settings)
     with manifest:
@@ -195,13 +195,6 @@ def _photographs(folder: Path, out: Path) -> Iterator[Path]:
             path = Path(place) / name
             if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
                 yield path
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise InputError(f"cannot make the folder {str(out)!r}", str(cause), hint="name another folder") from cause
 
 
 def _work(jobs: list[Job], setup: align_one.Setup, workers: int) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import write_aside
-from smoothswap.pipeline.embedding import CropRule, check_batches, declared_crop, embed_images
+from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import WhichFace
 from smoothswap.pipeline.manifest import crop_points
@@ -103,7 +103,7 @@ def embed_folder(
     from smoothswap.data.listing import list_pictures
 
     folder, out = Path(folder).expanduser(), Path(out)
-    expects = declared_crop(embedder)
+    expects = declared_input(embedder)
     _check(out)
     check_batches(batch, workers)
     build_landmarker(landmarker)  # a wrong name is to be told here, not from another process

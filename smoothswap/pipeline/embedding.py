@@ -89,7 +89,7 @@ def embed_images(
         UnknownNameError: no such landmarker.
         WorkError: a worker died, or the embedder gave NaN or infinite values.
     """
-    reader = _Reader(folder, names, declared_crop(embedder), rule)
+    reader = _Reader(folder, names, declared_input(embedder), rule)
     check_batches(batch, workers)
     if rule.landmarker is not None:
         build_landmarker(rule.landmarker)  # a wrong name is to be told here, not from another process
@@ -108,7 +108,7 @@ def read_crops(folder: Path, names: Sequence[str], expects: FaceInput, rule: Cro
     return [None if isinstance(crop, str) else crop for crop in crops]
 
 
-def declared_crop(embedder: nn.Module) -> FaceInput:
+def declared_input(embedder: nn.Module) -> FaceInput:
     """The crop that an embedder declares.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 
 from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.pipeline.embedding import declared_crop
+from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.encode import check_output
 from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
 from smoothswap.pipeline.face_template import crop_square, cut_face
@@ -259,7 +259,7 @@ def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tens
     """The identity [1, D] of a face, or of a whole picture that is an FFHQ crop."""
     from smoothswap.modules.face_input import face_values, to_face_input
 
-    expects = declared_crop(embedder)
+    expects = declared_input(embedder)
     if person is not None:
         face = cut_face(source.pixels, person, expects)
         own: Tensor = embedder(face_values(_to_tensor([face], embedder), expects))

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from smoothswap.core.catalogue import build
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop, declared_face_crop
+from smoothswap.evaluation import embed as identities
 from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
-from smoothswap.modules.face_input import to_face_input, window_within
+from smoothswap.modules.face_input import window_within
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
 from smoothswap.training.perturb import perturb
@@ -206,8 +207,7 @@ def _check_size(recipe: SwapperRecipe, name: str, network: Any) -> None:
 
 def embed(embedder: Any, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
     """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1] that show this crop."""
-    z: Tensor = embedder(to_face_input(images, embedder.expects, crop))
-    return z.float()
+    return identities(embedder, images, crop).float()
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -87,6 +87,8 @@ def test_the_renderer_draws_a_part() -> None:
     assert (part.image - expected).abs().mean() < 0.02
     assert (part.head - whole.head[..., 16:112, 16:112]).abs().mean() < 0.01
     torch.testing.assert_close(part.landmarks, whole.landmarks - 16, atol=1e-3, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(render(Factors.neutral(), 96, 2, crop_window(TIGHT)).image, part.image)
     with pytest.raises(ArgumentError, match="cannot draw the part"):
         render(Factors.neutral(), 64, 2, (0.5, 0.0, 0.4, 1.0))
 

@@ -74,7 +74,7 @@ class FaceWorld:
         """Sixteen hex digits that name the pictures: the options that decide them, and the look of the renderer."""
         names = ("image_size", "supersample", "split", "groups", "people_per_group", "images_per_person", "seed")
         facts = {name: getattr(self.config, name) for name in names} | {"look": LOOK}
-        if self.config.face_crop != FFHQ:
+        if self.config.face_crop != FFHQ:  # the whole crop keeps the name that it had before there were others
             facts["crop"] = str(self.config.face_crop)
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 

@@ -83,7 +83,8 @@ def _part(factors: Factors, size: int, supersample: int, window: tuple[float, fl
     columns = resampling_matrix(fine, size, left * fine, right * fine).to(drawn.image)
     places = (drawn.landmarks + 0.5) / fine
     start, length = places.new_tensor([left, top]), places.new_tensor([right - left, bottom - top])
-    image, face, head = (rows @ layer @ columns.T for layer in (drawn.image, drawn.face, drawn.head))
+    with torch.autocast(drawn.image.device.type, enabled=False):  # half precision would lose grey levels
+        image, face, head = (rows @ layer @ columns.T for layer in (drawn.image, drawn.face, drawn.head))
     return Rendered(image, face, head, (places - start) / length * size - 0.5)
 
 

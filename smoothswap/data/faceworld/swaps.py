@@ -104,7 +104,7 @@ class FaceWorldSwaps:
     def fingerprint(self) -> str:
         """Sixteen hex digits that name the pictures: the options that decide them, and the look of the renderer."""
         facts = {name: getattr(self.config, name) for name in _DECIDES} | {"look": LOOK, "scheme": _SCHEME}
-        if self.config.face_crop != FFHQ:
+        if self.config.face_crop != FFHQ:  # the whole crop keeps the name that it had before there were others
             facts["crop"] = str(self.config.face_crop)
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 

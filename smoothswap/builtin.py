@@ -147,6 +147,12 @@ _COMPONENTS = (
         "identity_folder as pairs of one person, whose true swap is the target",
     ),
     _row(
+        "dataset",
+        "pasted_faces",
+        "data.pasted_faces:PastedFaces",
+        "aligned photographs with someone else's face pasted in, whose true swap is the photograph",
+    ),
+    _row(
         "dataset", "webdataset", "data.webdataset:WebDataset", "sharded WebDataset tars of known people, read at random"
     ),
     _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size"),

@@ -15,12 +15,12 @@ import torch
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import make_folder, write_aside
 from smoothswap.core.interfaces import FaceInput
+from smoothswap.data.crop_points import crop_points
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
 from smoothswap.evaluation.pair_list import PairList, read_pairs
 from smoothswap.evaluation.pair_verification import PairVerification, listed_scores, verify_listed, worst_pairs
 from smoothswap.pipeline.embedding import CropRule, declared_input, embed_images, read_crops
 from smoothswap.pipeline.face_template import WhichFace
-from smoothswap.pipeline.manifest import crop_points
 from smoothswap.pipeline.vector_store import Stamp, VectorStore
 
 if TYPE_CHECKING:

@@ -112,6 +112,18 @@ class PictureDataset(torch.utils.data.Dataset[dict[str, Any]]):
             ArgumentError: an index outside of the data set.
             InputError: no picture can be read, or a thousand in a row cannot.
         """
+        index, image = self.readable(index)
+        return {"image": image, "person": int(self.labels[index])}
+
+    def readable(self, index: int) -> tuple[int, Tensor]:
+        """The same, with the index of the picture that stands in where the file cannot be read.
+
+        Returns:
+            Index of the picture that was read, and its uint8 [3, S, S] RGB.
+
+        Raises:
+            ArgumentError, InputError: as above.
+        """
         if not 0 <= index < len(self):
             # An IndexError is what Python's iteration over a sequence waits for.
             raise _OutsideError(f"there is no picture {index}", f"the data set has {len(self)}")
@@ -120,7 +132,7 @@ class PictureDataset(torch.utils.data.Dataset[dict[str, Any]]):
         for file in islice(self._candidates(first), _PATIENCE):
             image = self._read(file)
             if image is not None:
-                return {"image": image.flip(2) if index >= count else image, "person": int(self.labels[file])}
+                return (file + count, image.flip(2)) if index >= count else (file, image)
         tried = f"the {count}" if count <= _PATIENCE else f"{_PATIENCE:,} of the {count:,}"
         raise InputError(
             f"none of {tried} pictures in {str(self.root)!r} can be read",

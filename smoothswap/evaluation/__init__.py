@@ -5,6 +5,7 @@ from __future__ import annotations
 from smoothswap.evaluation.criteria import Criterion, number
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
+from smoothswap.evaluation.gradient_consistency import gradient_consistency
 from smoothswap.evaluation.identification import Identification, identify
 from smoothswap.evaluation.measured import Likeness, Measured
 from smoothswap.evaluation.neighbours import nearest
@@ -31,7 +32,7 @@ __all__ = [
     "read_pairs", "PairList", "ImagePair", "verify_listed", "PairVerification", "listed_scores", "roc",
     "equal_error_rate",
     "identify", "Identification", "nearest",
-    "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people",
+    "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people", "gradient_consistency",
     "similarity", "nearer_to_source", "psnr", "detail", "embed",
     "swap_report", "SwapReport", "Measured", "Likeness", "Share",
     "Criterion", "Thresholds", "AlikeThresholds", "number", "Protocol", "weights_sha256",

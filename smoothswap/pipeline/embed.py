@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import write_aside
+from smoothswap.data.crop_points import crop_points
 from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import WhichFace
-from smoothswap.pipeline.manifest import crop_points
 
 if TYPE_CHECKING:
     from torch import nn

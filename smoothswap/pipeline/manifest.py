@@ -9,13 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from smoothswap.core.errors import InputError
-from smoothswap.pipeline.face import Points
-from smoothswap.pipeline.journal import Journal, read_rows
-
-NAME = "manifest.jsonl"
+from smoothswap.core.journal import Journal
+from smoothswap.data.crop_points import MANIFEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +47,7 @@ class Manifest:
             InputError: the folder holds something else, or crops made with other settings.
         """
         self.folder = folder
-        path = folder / NAME
+        path = folder / MANIFEST
         if not path.exists() and folder.is_dir() and any(folder.iterdir()):
             raise InputError(
                 f"{str(folder)!r} is not empty and holds no crops of an earlier run",
@@ -89,24 +85,6 @@ class Manifest:
     def write(self) -> None:
         """Write the whole manifest, one line an image."""
         self._journal.write()
-
-
-def crop_points(folder: Path) -> dict[str, Points]:
-    """The five points of each crop of an aligned folder, by the crop's path in it, as shares of the crop's side.
-
-    Empty where the folder was not written by `align`, or by a version that did not note them.
-    """
-    entries = (_entry(row) for row in read_rows(folder / NAME))
-    crops = (crop for entry in entries if entry is not None for crop in entry.crops)
-    return {crop["file"]: points for crop in crops if (points := _points(crop)) is not None}
-
-
-def _points(crop: Mapping[str, Any]) -> Points | None:
-    try:
-        points = np.array(crop["points"], dtype=np.float64)
-    except (KeyError, TypeError, ValueError):
-        return None
-    return points if points.shape == (5, 2) and np.isfinite(points).all() else None
 
 
 def _entry(row: Mapping[str, Any]) -> Entry | None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from smoothswap.pipeline.journal import Journal, Row
+from smoothswap.core.journal import Journal, Row
 
 Vector = npt.NDArray[np.float32]
 Stamp = tuple[int, int]

@@ -84,6 +84,7 @@ class GanStep:
             Scalars for the log, on the device.
         """
         fabric, k = self.fabric, self.recipe.self_pairs
+        real = inputs.real()
         inputs = inputs.with_self_pairs(k)
         target = inputs.target
         active = self.losses.active(images)
@@ -110,7 +111,7 @@ class GanStep:
         total = torch.zeros((), device=swapped.device)
         by_logits = [(loss, weight) for loss, weight in active if "logits" in loss.needs]
         if by_logits:
-            numbers, gradients = self._train_discriminator(batch, by_logits, inputs, with_r1=with_r1)
+            numbers, gradients = self._train_discriminator(batch, by_logits, real, inputs.knows, with_r1=with_r1)
             values |= numbers
             # The gradient of each product is the one that is known already: no second pass of the discriminator.
             for tensor, gradient in zip((swapped, *batch.z_swapped), gradients, strict=True):
@@ -142,7 +143,7 @@ class GanStep:
         return values
 
     def _train_discriminator(
-        self, batch: SwapBatch, losses: list[tuple[BuiltLoss, float]], inputs: SwapInputs, *, with_r1: bool
+        self, batch: SwapBatch, losses: list[tuple[BuiltLoss, float]], real: Tensor, knows: Tensor, *, with_r1: bool
     ) -> tuple[dict[str, Tensor], tuple[Tensor | None, ...]]:
         """Add the discriminator's gradients.
 
@@ -152,13 +153,13 @@ class GanStep:
         """
         fabric, discriminator = self.fabric, cast(nn.Module, self.discriminator)
         fake = batch.swapped.detach().requires_grad_()
-        real = batch.target.detach().requires_grad_(with_r1)
+        real = real.detach().requires_grad_(with_r1)
         with fabric.autocast():
             fake_logits = discriminator(fake).float()
             real_logits = discriminator(real).float()
         vectors = tuple(z.detach().requires_grad_() for z in batch.z_swapped)
         seen = replace(batch, swapped=fake, z_swapped=vectors, logits=fake_logits)
-        each = {loss.name: loss(seen, inputs.knows) for loss, _ in losses}
+        each = {loss.name: loss(seen, knows) for loss, _ in losses}
         summed = torch.stack([weight * each[loss.name] for loss, weight in losses]).sum()
         gradients = torch.autograd.grad(summed, (fake, *vectors), retain_graph=True, allow_unused=True)
         loss = self.adversarial.discriminator(real_logits, fake_logits)

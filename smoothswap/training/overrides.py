@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
+from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.decode import SUFFIXES
 from smoothswap.training.override_maps import change_map
 from smoothswap.training.parts import option_names, options_of
@@ -87,7 +88,8 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
             where the folder does not know them.
 
     Raises:
-        InputError: there is no such folder, or it may not be read.
+        InputError: there is no such folder, it may not be read, or a part needs the points that `align` notes and it
+            has none.
     """
     nameless = kind == "swapper"
     if not folder.is_dir():
@@ -116,6 +118,13 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
         if part.name == "same_person" and layout != "identity_folder":
             overrides[f"mix.{name}"] = "none"
             continue
+        if part.name == "pasted_faces" and MANIFEST not in names:
+            raise InputError(
+                f"the data set {part.name!r} needs to know where the faces in {str(folder)!r} are",
+                f"it has no {MANIFEST}, which `smoothswap align` writes beside its crops",
+                hint=f"smoothswap align {folder} {folder}-aligned, then train on that folder; "
+                f"or train without: --set mix.{name}=none",
+            )
         if layout == "webdataset":
             overrides[f"mix.{name}.name"] = layout
         overrides[f"mix.{name}.{where}"] = str(folder)

@@ -10,11 +10,12 @@ SCALE = 0.75
 
 
 def swapper_photos_64() -> SwapperRecipe:
-    """A generator for photographs: `--data FOLDER --embedder sface`.
+    """A generator for photographs: `--data FOLDER --embedder sface`, a folder that `smoothswap align` wrote.
 
-    Half of every batch are rendered pairs with their true swap, half photographs of two people. What rewards a copy of
-    the target, `change` and pairs of one person, has to wait until the identity loss moves photographs: where it comes
-    first the generator learns to leave them as they are, and stays there.
+    Of every sixteen pairs seven are photographs with someone else's face pasted in, whose true swap is the photograph;
+    seven are photographs of two people, which nobody knows the true swap of; two are rendered, with hair and heads that
+    change. What rewards a copy of the target, `change` and pairs of one person, has no place here: where it comes first
+    the generator learns to leave photographs as they are, and stays there.
     """
     return SwapperRecipe(
         name="photos_64",
@@ -27,7 +28,8 @@ def swapper_photos_64() -> SwapperRecipe:
             {"split": "held_out_people", "groups": 32, "people_per_group": 4, "pictures_per_person": 2, "workers": 2},
         ),
         mix={
-            "photos": DataShare("image_folder", {"mirror": True, "held_out": 0.0}, share=0.5),
+            "photos": DataShare("image_folder", {"mirror": True, "held_out": 0.0}, share=0.4375),
+            "pasted": DataShare("pasted_faces", {"mirror": True, "held_out": 0.0}, share=0.4375),
         },
         images=40_000,
         batch_size=16,
@@ -37,9 +39,9 @@ def swapper_photos_64() -> SwapperRecipe:
         discriminator_learning_rate=4e-3,
         r1_gamma=0.1,
         losses={
-            "truth": LossTerm("truth", weight=5.0),
+            "truth": LossTerm("truth", weight=10.0),
+            "features": LossTerm("features"),
             "identity": LossTerm("identity", weight=4.0),
-            "change": LossTerm("change", weight=0.25, weight_before=0.02, changes_at=20_000),
             "adversarial": LossTerm("adversarial", weight=0.5),
         },
         augment_identity=0.5,

@@ -43,6 +43,15 @@ class SwapInputs:
     def __len__(self) -> int:
         return len(self.target)
 
+    def real(self) -> Tensor:
+        """[B, 3, S, S] what a discriminator takes for real: true swaps where they are known, else the targets.
+
+        A data set may have made its targets out of its true swaps, as `pasted_faces` does.
+        """
+        if self.truth is None:
+            return self.target
+        return torch.where(self.knows.to(self.target.device)[:, None, None, None], self.truth, self.target)
+
     def select(self, rows: Tensor | slice) -> SwapInputs:
         """Some of the pairs."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}

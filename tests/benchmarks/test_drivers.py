@@ -251,3 +251,35 @@ def test_the_judge_of_copies_is_the_judge_of_the_whole_batch():
     plain = supcon_form.dense(wide, labels)
     torch.testing.assert_close(supcon_form.exact(z, labels)[0], plain.detach())
     torch.testing.assert_close(supcon_form.exact(z, labels)[1], torch.autograd.grad(plain, wide)[0])
+
+
+def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
+    import numpy as np
+    import smoothswap
+    from benchmarks import compare_embedders
+    from PIL import Image
+    from smoothswap.modules import weights
+
+    random = np.random.default_rng(0)
+    for person in range(12):
+        for number in range(2):
+            file = tmp_path / "people" / f"{person}" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(file)
+    for run in ("supcon-0", "supcon-1", "softmax-0"):
+        (tmp_path / run).mkdir()
+        small = smoothswap.build("small_resnet", input_size=16, widths=(4, 4), blocks=(1, 1), dim=8)
+        weights.save(small, tmp_path / run / "embedder.safetensors")
+    runs = [str(tmp_path / run) for run in ("supcon-0", "supcon-1", "softmax-0")]
+    told = ["--people", str(tmp_path / "people"), "--held-out", "0.4", "--size", "16", "--pairs", "3"]
+    monkeypatch.setattr(sys, "argv", ["compare_embedders", *runs, *told, "--json", str(tmp_path / "found.json")])
+    compare_embedders.main()
+    head, _, supcon, softmax = capsys.readouterr().out.splitlines()
+    assert head.startswith("| embedder | runs | auc |")
+    assert head.endswith("| interpolation_count | gradient_consistency |")
+    assert supcon.startswith("| supcon | 2 |")
+    assert supcon.count("±") == head.count("|") - 3
+    assert "±" not in softmax
+    found = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert list(found) == runs
+    assert all(-1 <= own["gradient_consistency"] <= 1 for own in found.values())

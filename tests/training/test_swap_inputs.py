@@ -43,6 +43,14 @@ def rows(count: int, *, known: bool) -> SwapInputs:
     return SwapInputs(images[0], images[1], knows, images[2], images[3][:, :2], images[3][:, 1:])
 
 
+def test_the_true_swap_counts_as_real_where_it_is_known() -> None:
+    photographs, pairs = rows(2, known=False), rows(3, known=True)
+    assert torch.equal(photographs.real(), photographs.target)
+    real = SwapInputs.cat([photographs, pairs]).real()
+    assert torch.equal(real[:2], photographs.target)
+    assert torch.equal(real[2:], pairs.truth)  # type: ignore[arg-type]
+
+
 def test_some_of_the_pairs() -> None:
     inputs = rows(3, known=True)
     some = inputs.select(torch.tensor([2, 0]))

@@ -117,21 +117,29 @@ def test_a_recipe_that_mixes_photographs_in_takes_them_from_the_folder(tmp_path:
     named, nameless, sharded = tmp_path / "named", tmp_path / "nameless", tmp_path / "sharded"
     for folder in (named / "anna", nameless, sharded):
         folder.mkdir(parents=True)
-    for file in (nameless / "1.JPG", sharded / "0.tar"):
+    for file in (nameless / "1.JPG", sharded / "0.tar", named / "manifest.jsonl", nameless / "manifest.jsonl"):
         file.touch()
-    same = {"mix.same.name": "same_person", "mix.same.share": "0.25"}
+    same = {"mix.same.name": "same_person", "mix.same.share": "0.0625"}
     photos = recipe("swapper", "photos_64", same)
     wanted = overrides_for_folder(named, "swapper", photos)
-    assert wanted == {"mix.photos.folder": str(named), "mix.same.folder": str(named)}
+    assert wanted == {f"mix.{name}.folder": str(named) for name in ("photos", "pasted", "same")}
     made = apply_overrides(photos, wanted)
     assert made.data == photos.data
     assert made.validation == photos.validation
     assert made.mix["same"].options["folder"] == str(named)
-    assert made.mix["same"].share == 0.25
+    assert made.mix["same"].share == 0.0625
     # Nobody has two images there, so no pairs of one person can be drawn.
     wanted = overrides_for_folder(nameless, "swapper", photos)
-    assert wanted == {"mix.photos.folder": str(nameless), "mix.same": "none"}
-    assert list(apply_overrides(photos, wanted).mix) == ["photos"]
+    assert wanted == {"mix.photos.folder": str(nameless), "mix.pasted.folder": str(nameless), "mix.same": "none"}
+    assert list(apply_overrides(photos, wanted).mix) == ["photos", "pasted"]
+    # Faces can be pasted only where it is known where they are.
+    (named / "manifest.jsonl").unlink()
+    for folder in (named, sharded):
+        with pytest.raises(InputError, match="where the faces in") as refused:
+            overrides_for_folder(folder, "swapper", photos)
+        assert "smoothswap align" in str(refused.value)
+        assert "--set mix.pasted=none" in str(refused.value)
+    photos = apply_overrides(photos, {"mix.pasted": "none"})
     made = apply_overrides(photos, overrides_for_folder(sharded, "swapper", photos))
     assert (made.mix["photos"].name, made.mix["photos"].options["shards"]) == ("webdataset", str(sharded))
     # What the user has set already stays, and a recipe without such parts trains on the folder as before.

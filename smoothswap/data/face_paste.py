@@ -1,0 +1,171 @@
+"""A photograph made into another's: its head bent a little, and a second person's face pasted over its own.
+
+What is made is no good swap. It is what a swapper can be shown as a target whose true swap is known, since that is the
+photograph it was made from.
+
+Pictures are [3, S, S] in [0, 1]. Points are x, y as shares of the side, five of a face: left eye, right eye, nose tip,
+left and right mouth corner. A face has coordinates of its own: the origin between the eyes, x to the right eye, one
+unit from eye to eye. A similarity is kept as two complex numbers `turn`, `shift`: z → turn·z + shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Points = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
+
+FACE = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.571), (-0.415, 1.156), (0.415, 1.156)])
+"""The five points of an average face in its own coordinates, after ArcFace's template."""
+
+_MIDDLE = 0.6  # of the oval that is pasted, below the eyes
+_REACH = 1.7  # of the bending, around that middle: the head, and little of what is behind it
+_KNOTS = 5  # of the random bending, along each side of the picture
+_MOUTH = (0.7, 0.9, 1.5)  # half the width, top and bottom of the part that expression is read from
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Turn, scale and shift: z → turn·z + shift, with points as complex numbers."""
+
+    turn: complex
+    shift: complex
+
+    @classmethod
+    def fit(cls, places: Points, wanted: Points) -> Similarity:
+        """The one that brings places [N, 2] nearest to the wanted ones, by least squares (Umeyama, 1991)."""
+        a, b = places @ [1, 1j], wanted @ [1, 1j]
+        spread = a - a.mean()
+        turn = complex((spread.conj() @ (b - b.mean())) / max((np.abs(spread) ** 2).sum(), 1e-12))
+        return cls(turn, complex(b.mean() - turn * a.mean()))
+
+    def __call__(self, places: Tensor) -> Tensor:
+        """Places [..., 2], moved."""
+        x, y = places.unbind(-1)
+        turn, shift = self.turn, self.shift
+        return torch.stack(
+            [turn.real * x - turn.imag * y + shift.real, turn.imag * x + turn.real * y + shift.imag], dim=-1
+        )
+
+    def inverse(self) -> Similarity:
+        """The one that undoes it."""
+        return Similarity(1 / self.turn, -self.shift / self.turn)
+
+
+def pose_of(points: Points) -> Points:
+    """[10] what five points [..., 5, 2] say of a pose: where they lie in the face's own coordinates."""
+    flat = points.reshape(-1, 5, 2)
+    return np.stack([_apply(Similarity.fit(own, FACE), own).ravel() for own in flat]).reshape(*points.shape[:-2], 10)
+
+
+def mirrored(points: Points) -> Points:
+    """Five points [5, 2] in the mirrored picture."""
+    return np.stack([1 - points[[1, 0, 2, 4, 3], 0], points[[1, 0, 2, 4, 3], 1]], axis=1)
+
+
+def bend(picture: Tensor, points: Points, chance: np.random.Generator, strength: float) -> tuple[Tensor, Points]:
+    """Bend a head: broader or narrower, longer or shorter, and a little of everything.
+
+    Args:
+        picture: [3, S, S].
+        points: of its face.
+        chance: decides how.
+        strength: standard deviation of the change of width and length, as a share; 0 leaves the picture as it is.
+
+    Returns:
+        The bent picture, and where the points lie in it.
+    """
+    S = picture.shape[-1]
+    face = Similarity.fit(FACE, points)
+    own = face.inverse()(_places(S))  # [S, S, 2]
+    near = torch.exp(-(((own[..., 0] / _REACH) ** 2 + ((own[..., 1] - _MIDDLE) / _REACH) ** 2) ** 2))
+    stretch = torch.from_numpy(chance.normal(0, strength, 2)).float()
+    knots = torch.from_numpy(chance.normal(0, 0.4 * strength, (1, 2, _KNOTS, _KNOTS))).float()
+    waves = F.interpolate(knots, size=(S, S), mode="bicubic", align_corners=True)[0].movedim(0, -1)
+    from_middle = own - torch.tensor([0.0, _MIDDLE])
+    moved = (from_middle * stretch + waves) * near[..., None] * abs(face.turn)
+    bent = _sample(picture, _places(S) + moved)
+    at = torch.from_numpy(points).float()
+    shifts = _sample(moved.movedim(-1, 0), at[None])[:, 0].T  # [5, 2]
+    return bent, points - shifts.double().numpy()
+
+
+def laid_over(picture: Tensor, points: Points, wanted: Points, chance: np.random.Generator, jitter: float) -> Tensor:
+    """A picture moved so that its face lies where another one is, up to a random scale and shift.
+
+    Args:
+        picture: [3, S, S].
+        points: of its face.
+        wanted: of the other one.
+        chance: decides scale and shift.
+        jitter: their standard deviation, the shift in distances between the eyes.
+    """
+    back = Similarity.fit(wanted, points)
+    scale = float(np.exp(chance.normal(0, jitter)))
+    middle = complex(wanted.mean(0) @ [1, 1j])
+    aside = complex(*chance.normal(0, jitter, 2)) * abs(Similarity.fit(FACE, wanted).turn)
+    # Scaled around the middle of the face, then shifted: written for the way back, from output to picture.
+    turn = back.turn / scale
+    return _sample(
+        picture, Similarity(turn, back.turn * middle + back.shift - turn * (middle + aside))(_places(picture.shape[-1]))
+    )
+
+
+def mouth_of(picture: Tensor, points: Points) -> Tensor:
+    """[40] a coarse picture of the mouth, without its brightness and contrast."""
+    half, top, bottom = _MOUTH
+    y, x = torch.meshgrid(torch.linspace(top, bottom, 5), torch.linspace(-half, half, 8), indexing="ij")
+    patch = _sample(picture.mean(0, keepdim=True), Similarity.fit(FACE, points)(torch.stack([x, y], -1))).flatten()
+    return (patch - patch.mean()) / (patch.std() + 0.02)
+
+
+def oval(size: int, points: Points, chance: np.random.Generator) -> Tensor:
+    """[S, S] share of every pixel that a pasted face covers: an oval from brow to chin with a soft edge."""
+    own = Similarity.fit(FACE, points).inverse()(_places(size))
+    across, down, soft = chance.uniform(0.82, 1.08), chance.uniform(0.95, 1.2), chance.uniform(0.15, 0.4)
+    radius = torch.sqrt((own[..., 0] / across) ** 2 + ((own[..., 1] - _MIDDLE) / down) ** 2)
+    share = ((1 - radius) / soft).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def recoloured(picture: Tensor, model: Tensor, where: Tensor, strength: float) -> Tensor:
+    """A picture with the mean and contrast of each colour brought towards those of another one.
+
+    Args:
+        picture: [3, S, S].
+        model: [3, S, S], the other one.
+        where: [S, S], the weights of the pixels that are measured, in both.
+        strength: 0 leaves it as it is, 1 gives it all of them.
+    """
+    weights = where / where.sum().clamp(min=1e-6)
+
+    def moments(of: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (of * weights).sum((1, 2), keepdim=True)
+        return mean, ((of - mean).square() * weights).sum((1, 2), keepdim=True).sqrt()
+
+    (mean, spread), (wanted, contrast) = moments(picture), moments(model)
+    ratio = (contrast / spread.clamp(min=1e-3)).clamp(0.5, 2)
+    return picture + strength * ((picture - mean) * ratio + wanted - picture)
+
+
+def _places(size: int) -> Tensor:
+    """[S, S, 2] x, y of the pixels' centres."""
+    line = (torch.arange(size) + 0.5) / size
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
+
+
+def _sample(picture: Tensor, places: Tensor) -> Tensor:
+    """[C, H, W] values of a picture [C, S, S] at places [H, W, 2]; outside of it those of its edge."""
+    grid = (2 * places - 1)[None].to(picture.dtype)
+    return F.grid_sample(picture[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
+def _apply(similarity: Similarity, points: Points) -> Points:
+    z = similarity.turn * (points @ [1, 1j]) + similarity.shift
+    return np.stack([z.real, z.imag], axis=-1)

@@ -1,0 +1,186 @@
+"""Photographs with another person's face pasted in: pairs whose true swap is the photograph itself."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smoothswap.core.config import option
+from smoothswap.core.errors import InputError
+from smoothswap.core.face_crop import CropOptions
+from smoothswap.data.crop_points import MANIFEST, Points, crop_points
+from smoothswap.data.decode import SUFFIXES
+from smoothswap.data.face_paste import bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
+from smoothswap.data.identity_folder import IdentityFolder
+from smoothswap.data.image_folder import ImageFolder
+from smoothswap.modules.face_input import crop_window
+
+_log = logging.getLogger(__name__)
+_FINER = 2  # side of the pictures that are worked on, in sides of the result
+_POOL = 512  # pictures drawn by chance, of which those of the nearest pose are looked at
+
+
+class _Face(NamedTuple):
+    """A photograph that was read: its number, its picture [3, 2·S, 2·S] in [0, 1], the points of its face."""
+
+    photograph: int
+    picture: Tensor
+    points: Points
+
+
+class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
+    """Targets made from photographs: of each the head is bent a little and a similar face of someone else pasted in.
+
+    So there are photographs whose true swap is known: who has to be put in is the one who was there, and the answer is
+    the untouched photograph. The pasted face is that of a person in nearly the same pose (by the five points that
+    `smoothswap align` notes) and with nearly the same mouth, in the colours of the one that it covers.
+
+    A folder with images directly in it shows a different person in each of them; else every sub-folder is a person,
+    and the source is another of their images, or the same mirrored where there is none.
+
+    Attributes:
+        labels: int64 [N·variants], the person in each truth.
+        people: number of people.
+
+    Raises:
+        InputError: the folder is missing, was not written by `smoothswap align`, or has too few people in this split.
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(CropOptions):
+        """Options of `pasted_faces`."""
+
+        folder: str = option(help="folder that `smoothswap align` wrote")
+        image_size: int = option(256, "side of the pictures, pixels", at_least=8)
+        split: Literal["train", "held_out", "all"] = option("train", "which part of the people")
+        held_out: float = option(0.1, "part of the people that is held out", at_least=0, below=1)
+        mirror: bool = option(False, "mirror half of the photographs and half of the faces")
+        variants: int = option(16, "targets made from each photograph", at_least=1)
+        candidates: int = option(4, "faces of a similar pose, of which the one with the nearest mouth is", at_least=1)
+        bending: float = option(0.06, "standard deviation of a head's change of size", at_least=0, at_most=0.3)
+        jitter: float = option(0.03, "that of the pasted face's scale and place", at_least=0, at_most=0.3)
+        seed: int = option(0, "of everything that is left to chance", at_least=0)
+        index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
+
+    @classmethod
+    def knows(cls, config: Config) -> set[str]:
+        """What there is beside pictures, see `FaceDataset`."""
+        return {"truth"}
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.pictures = _pictures(config)
+        known = crop_points(Path(config.folder).expanduser())
+        noted = [(i, known[name]) for i, name in enumerate(self.pictures.files) if name in known]
+        if missing := len(self.pictures) - len(noted):
+            _log.warning("%s of %s pictures are left out: no points are noted", missing, len(self.pictures))
+        usable = np.array([i for i, _ in noted], dtype=np.int64)
+        self._person = self.pictures.labels.numpy()[usable]
+        if len(np.unique(self._person)) < 2:
+            raise InputError(
+                f"the folder {config.folder!r} has too few people whose five points are noted",
+                f"pictures: {len(self.pictures)}, of them with points in {MANIFEST}: {len(noted)}",
+                hint="let `smoothswap align FOLDER OUT` crop the photographs, and name OUT",
+            )
+        left, top, right, bottom = crop_window(config.face_crop)
+        points = np.stack([own for _, own in noted])
+        self._points = (points - [left, top]) / [right - left, bottom - top]  # [N, 5, 2] in the crop
+        self._poses = pose_of(self._points)
+        self._picture = usable
+        self._photograph = {int(picture): i for i, picture in enumerate(usable)}
+        self.labels: Tensor = torch.from_numpy(np.repeat(self._person, config.variants))
+        self.people = self.pictures.people
+
+    @property
+    def broken(self) -> list[Any]:
+        """The files that could not be read so far."""
+        return self.pictures.broken
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Pair `index`, 0 … len − 1; always the same one.
+
+        Returns:
+            `image`, `source`, `truth`: uint8 [3, S, S] RGB; `person` and `source_person`, who is in the truth.
+
+        Raises:
+            IndexError: no such pair.
+            InputError: no picture can be read.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        chance = np.random.default_rng([self.config.seed, index])
+        own = self._face(index // self.config.variants, self._flips(chance))
+        target, points = bend(own.picture, own.points, chance, self.config.bending)
+        face = self._other_face(own.photograph, target, points, chance)
+        cover = oval(target.shape[-1], points, chance)
+        face = recoloured(face, target, cover, chance.uniform(0.6, 1.0))
+        source = self._source(own, chance)
+        person = int(self._person[own.photograph])
+        return {
+            "image": _reduced(torch.lerp(target, face, cover)),
+            "source": _reduced(source),
+            "truth": _reduced(own.picture),
+            "person": person,
+            "source_person": person,
+        }
+
+    def _flips(self, chance: np.random.Generator) -> bool:
+        return self.config.mirror and chance.random() < 0.5
+
+    def _face(self, photograph: int, flip: bool) -> _Face:
+        picture, image = self.pictures.readable(int(self._picture[photograph]))
+        photograph = self._photograph.get(picture, photograph)  # what stands in for a broken file has its own points
+        scaled, points = image.float() / 255, self._points[photograph]
+        return _Face(photograph, scaled.flip(2), mirrored(points)) if flip else _Face(photograph, scaled, points)
+
+    def _other_face(self, photograph: int, target: Tensor, points: Points, chance: np.random.Generator) -> Tensor:
+        """Someone else in nearly that pose and with nearly that mouth, laid over the target."""
+        pool = chance.integers(0, len(self._person), _POOL)
+        pool = pool[self._person[pool] != self._person[photograph]]
+        if not len(pool):
+            pool = np.flatnonzero(self._person != self._person[photograph])
+        poses = [pose_of(points)] + ([pose_of(mirrored(points))] if self.config.mirror else [])
+        far = np.stack([np.square(self._poses[pool] - pose).sum(1) for pose in poses])  # [1 or 2, pool]
+        nearest = np.argsort(far.min(0), kind="stable")[: self.config.candidates]
+        faces = [self._face(int(pool[place]), flip=bool(far[:, place].argmin())) for place in nearest]
+        mouth = mouth_of(target, points)
+        best = min(faces, key=lambda face: float((mouth_of(face.picture, face.points) - mouth).square().mean()))
+        return laid_over(best.picture, best.points, points, chance, self.config.jitter)
+
+    def _source(self, truth: _Face, chance: np.random.Generator) -> Tensor:
+        others = np.flatnonzero(self._person == self._person[truth.photograph])
+        others = others[others != truth.photograph]
+        if not len(others):
+            return truth.picture.flip(2)
+        return self._face(int(chance.choice(others)), self._flips(chance)).picture
+
+
+def _reduced(picture: Tensor) -> Tensor:
+    return (F.avg_pool2d(picture, _FINER).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
+    root = Path(config.folder).expanduser()
+    options: dict[str, Any] = {
+        "folder": config.folder,
+        "image_size": _FINER * config.image_size,
+        "split": config.split,
+        "held_out": config.held_out,
+        "index": config.index,
+        "crop_template": config.crop_template,
+        "crop_scale": config.crop_scale,
+    }
+    if root.is_dir() and any(file.suffix.lower() in SUFFIXES for file in root.iterdir()):
+        return ImageFolder(ImageFolder.Config(**options))
+    return IdentityFolder(IdentityFolder.Config(**options, min_images=1))

@@ -1,0 +1,213 @@
+"""pasted_faces: what is changed, what stays, whose face it is, and that points follow the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import smoothswap
+from smoothswap.core.errors import InputError
+from smoothswap.data.face_paste import (
+    FACE,
+    Similarity,
+    bend,
+    laid_over,
+    mirrored,
+    mouth_of,
+    oval,
+    pose_of,
+    recoloured,
+)
+from smoothswap.data.pasted_faces import PastedFaces
+
+POINTS = 0.5 + 0.12 * (FACE - [0, 0.5])  # a frontal face in the middle of a picture
+TURNED = POINTS + np.array([(0, 0), (0, 0), (0.05, 0), (0, 0), (0, 0)])
+
+
+def write_aligned(root: Path, faces: Mapping[str, tuple[int, Any]], side: int = 48) -> Path:
+    """A folder as `align` leaves it: pictures of one grey with some grain, and their points."""
+    rows = []
+    for number, (name, (grey, points)) in enumerate(faces.items()):
+        grain = np.random.default_rng(number).integers(-8, 9, (side, side, 3))
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((grey + grain).astype(np.uint8)).save(root / name)
+        crops = [{"file": name, "points": None if points is None else points.tolist()}]
+        rows.append({"source": name, "stamp": [1, 1], "crops": crops, "failure": ""})
+    lines = [{"settings": {}}, *rows]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return root
+
+
+def pasted(root: Path, **options: object) -> PastedFaces:
+    values = {"folder": str(root), "image_size": 24, "held_out": 0.0, "variants": 2} | options
+    return smoothswap.build("pasted_faces", kind="dataset", **values)  # type: ignore[no-any-return]
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two pictures are equal up to the rounding of a mean."""
+    return int((one.int() - other.int()).abs().max()) <= 1
+
+
+def greys(picture: torch.Tensor) -> float:
+    return float(picture.float().mean())
+
+
+def test_the_truth_is_the_photograph_and_the_source_another_one_of_the_person(tmp_path: Path) -> None:
+    root = write_aligned(tmp_path, {"a/1.png": (60, POINTS), "a/2.png": (90, POINTS), "b/1.png": (200, POINTS)})
+    data = pasted(root)
+    assert (len(data), data.people, data.labels.tolist()) == (6, 2, [0, 0, 0, 0, 1, 1])
+    assert data.knows(data.config) == {"truth"}
+    for index, (truth, source) in enumerate([(60, 90), (60, 90), (90, 60), (90, 60), (200, 200), (200, 200)]):
+        item = data[index]
+        assert {item[name].shape for name in ("image", "source", "truth")} == {(3, 24, 24)}
+        assert greys(item["truth"]) == pytest.approx(truth, abs=1)
+        assert greys(item["source"]) == pytest.approx(source, abs=1)
+        assert item["person"] == item["source_person"] == data.labels[index]
+        assert all(torch.equal(item[name], data[index][name]) for name in ("image", "source", "truth"))
+    assert same(data[4]["source"], data[4]["truth"].flip(2)), "a person's only photograph"
+    assert not torch.equal(data[0]["image"], data[1]["image"])
+    with pytest.raises(IndexError):
+        data[6]
+
+
+def test_without_bending_only_the_oval_changes_and_takes_the_colours_around_it(tmp_path: Path) -> None:
+    root = write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (200, POINTS)})
+    item = pasted(root, bending=0.0, jitter=0.0)[0]
+    changed = (item["image"].int() - item["truth"].int()).abs().amax(0)
+    assert int(changed[:3].max()) <= 1
+    assert int(changed[:, :3].max()) <= 1
+    assert int(changed[10:14, 10:14].max()) > 5
+    assert greys(item["image"]) < 130, "the pasted face of 200 is drawn towards the 60 that it covers"
+    assert not torch.equal(item["image"], pasted(root, jitter=0.0)[0]["image"])
+
+
+def test_the_face_is_of_another_person_in_the_nearest_pose(tmp_path: Path) -> None:
+    faces = {"a/1.png": (60, TURNED), "a/2.png": (60, TURNED), "b/1.png": (130, POINTS), "c/1.png": (220, TURNED)}
+    seen: list[int] = []
+    data = pasted(write_aligned(tmp_path, faces), candidates=1)
+    read = data.pictures.readable
+    data.pictures.readable = lambda index: (seen.append(index), read(index))[1]  # type: ignore[method-assign, func-returns-value]
+    data[0]
+    assert seen[1:2] == [3]
+
+
+def test_mirrored_faces_match_by_their_mirrored_points(tmp_path: Path) -> None:
+    faces = {"a.png": (60, TURNED), "b.png": (130, POINTS), "c.png": (220, mirrored(TURNED))}
+    seen: list[int] = []
+    data = pasted(write_aligned(tmp_path, faces), candidates=1, mirror=True, variants=8)
+    read = data.pictures.readable
+    data.pictures.readable = lambda index: (seen.append(index), read(index))[1]  # type: ignore[method-assign, func-returns-value]
+    plain, flips = pasted(tmp_path)[0]["truth"], set()
+    for index in range(8):
+        seen.clear()
+        truth = data[index]["truth"]
+        assert seen[1] == 2
+        assert same(truth, plain) or same(truth.flip(2), plain)
+        flips.add(same(truth, plain))
+    assert flips == {True, False}
+
+
+def test_a_broken_file_is_stood_in_for_with_its_own_points(tmp_path: Path) -> None:
+    root = write_aligned(tmp_path, {"a/1.png": (60, POINTS), "a/2.png": (90, TURNED), "b/1.png": (200, POINTS)})
+    (root / "a" / "1.png").write_bytes(b"no picture")
+    data = pasted(root)
+    assert greys(data[0]["truth"]) == pytest.approx(90, abs=1)
+    assert [path.name for path in data.broken] == ["1.png"]
+
+
+def test_pictures_without_points_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = pasted(write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (90, None), "c.png": (200, POINTS)}))
+    assert len(data) == 4
+    assert "1 of 3 pictures" in caplog.text
+    bare = tmp_path / "bare"
+    write_aligned(bare, {"a.png": (60, POINTS), "b.png": (90, POINTS)})
+    (bare / "manifest.jsonl").unlink()
+    with pytest.raises(InputError, match="too few people") as caught:
+        pasted(bare)
+    assert "smoothswap align" in caught.value.hint
+
+
+def test_a_tight_crop_moves_the_points(tmp_path: Path) -> None:
+    root = write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (90, POINTS)})
+    assert pasted(root, crop_scale=0.5)._points[0] == pytest.approx((POINTS - 0.25) / 0.5)
+
+
+@pytest.mark.parametrize("turn", [0.3 + 0.1j, 2.0 - 1.5j])
+def test_similarity(turn: complex) -> None:
+    shift = 0.4 - 2j
+    z = turn * (FACE @ [1, 1j]) + shift
+    fitted = Similarity.fit(FACE, np.stack([z.real, z.imag], 1))
+    assert fitted.turn == pytest.approx(turn)
+    assert fitted.shift == pytest.approx(shift)
+    places = torch.tensor(FACE)
+    assert fitted.inverse()(fitted(places)).numpy() == pytest.approx(FACE)
+    assert pose_of(np.stack([z.real, z.imag], 1)) == pytest.approx(FACE.ravel())
+
+
+def test_mirrored_twice_is_the_same() -> None:
+    assert mirrored(mirrored(TURNED)) == pytest.approx(TURNED)
+    assert mirrored(TURNED)[2] == pytest.approx([1 - TURNED[2, 0], TURNED[2, 1]])
+    assert mirrored(TURNED)[0, 0] < mirrored(TURNED)[1, 0]
+
+
+def spot(size: int, at: Any) -> torch.Tensor:
+    line = (torch.arange(size) + 0.5) / size
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 0.03**2)).expand(3, size, size)
+
+
+def centroid(picture: torch.Tensor) -> Any:
+    weights = picture[0] / picture[0].sum()
+    line = (torch.arange(picture.shape[-1]) + 0.5) / picture.shape[-1]
+    return np.array([float((weights.sum(0) * line).sum()), float((weights.sum(1) * line).sum())])
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("which", range(5))
+def test_the_points_follow_what_is_bent(seed: int, which: int) -> None:
+    picture = spot(128, POINTS[which])
+    bent, points = bend(picture, POINTS, np.random.default_rng(seed), 0.1)
+    assert centroid(bent) == pytest.approx(points[which], abs=0.006)
+    assert np.abs(points - POINTS).max() > 0.004
+    still, same = bend(picture, POINTS, np.random.default_rng(seed), 0.0)
+    assert torch.allclose(still, picture, atol=1e-5)
+    assert same == pytest.approx(POINTS)
+
+
+@pytest.mark.parametrize("turn", [1.0, 0.7 + 0.2j])
+def test_a_face_is_laid_where_the_other_one_is(turn: complex) -> None:
+    z = turn * ((POINTS - 0.5) @ [1, 1j])
+    wanted = 0.5 + np.stack([z.real, z.imag], 1)
+    for own, other in zip(POINTS, wanted, strict=True):
+        moved = laid_over(spot(128, own), POINTS, wanted, np.random.default_rng(0), jitter=0.0)
+        assert centroid(moved) == pytest.approx(other, abs=0.006)
+
+
+def test_mouths_are_told_apart_whatever_their_light() -> None:
+    open_, closed = spot(64, POINTS[3:].mean(0)), spot(64, POINTS[3])
+    mouth = mouth_of(open_, POINTS)
+    assert mouth.shape == (40,)
+    darker = float((mouth_of(0.5 * open_ + 0.2, POINTS) - mouth).square().mean())
+    assert darker < 0.2 * float((mouth_of(closed, POINTS) - mouth).square().mean())
+
+
+def test_recoloured_takes_mean_and_contrast() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture, model = torch.rand(2, 3, 32, 32, generator=generator).unbind(0)
+    model = 0.3 + 0.8 * (model - 0.5)
+    where = oval(32, POINTS, np.random.default_rng(0))
+    assert float(where.max()) == 1
+    assert float(where[0].max()) == 0
+    weights = where / where.sum()
+    full, none = recoloured(picture, model, where, 1.0), recoloured(picture, model, where, 0.0)
+    assert torch.allclose((full * weights).sum((1, 2)), (model * weights).sum((1, 2)), atol=1e-5)
+    spread = [((own - (own * weights).sum((1, 2), True)).square() * weights).sum((1, 2)) for own in (full, model)]
+    assert torch.allclose(spread[0], spread[1], atol=1e-4)
+    assert torch.equal(none, picture)

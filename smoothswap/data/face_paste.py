@@ -154,6 +154,29 @@ def recoloured(picture: Tensor, model: Tensor, where: Tensor, strength: float) -
     return picture + strength * ((picture - mean) * ratio + wanted - picture)
 
 
+@dataclass(frozen=True)
+class Tone:
+    """Another light: v → gain · v^gamma.
+
+    Args:
+        gamma: above 1 darkens what is neither black nor white.
+        gains: of red, green and blue.
+    """
+
+    gamma: float
+    gains: tuple[float, ...]
+
+    @classmethod
+    def draw(cls, chance: np.random.Generator, strength: float) -> Tone:
+        """One by chance: the logarithms of gamma and, four times less, of the gains have this standard deviation."""
+        gamma, *gains = np.exp(chance.normal(0, 1, 4) * strength * [1, 0.25, 0.25, 0.25]).tolist()
+        return cls(gamma, tuple(gains))
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """A picture [3, S, S] in that light."""
+        return picture.clamp(0, 1) ** self.gamma * torch.tensor(self.gains)[:, None, None]
+
+
 def _places(size: int) -> Tensor:
     """[S, S, 2] x, y of the pixels' centres."""
     line = (torch.arange(size) + 0.5) / size

@@ -17,7 +17,7 @@ from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.crop_points import MANIFEST, Points, crop_points
 from smoothswap.data.decode import SUFFIXES
-from smoothswap.data.face_paste import bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
+from smoothswap.data.face_paste import Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
 from smoothswap.data.identity_folder import IdentityFolder
 from smoothswap.data.image_folder import ImageFolder
 from smoothswap.modules.face_input import crop_window
@@ -66,6 +66,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         candidates: int = option(4, "faces of a similar pose, of which the one with the nearest mouth is", at_least=1)
         bending: float = option(0.06, "standard deviation of a head's change of size", at_least=0, at_most=0.3)
         jitter: float = option(0.03, "that of the pasted face's scale and place", at_least=0, at_most=0.3)
+        tone: float = option(0.0, "standard deviation of log gamma, of target and truth alike", at_least=0, at_most=1)
         seed: int = option(0, "of everything that is left to chance", at_least=0)
         index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
@@ -127,10 +128,11 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         face = recoloured(face, target, cover, chance.uniform(0.6, 1.0))
         source = self._source(own, chance)
         person = int(self._person[own.photograph])
+        light = Tone.draw(chance, self.config.tone)
         return {
-            "image": _reduced(torch.lerp(target, face, cover)),
+            "image": _reduced(light(torch.lerp(target, face, cover))),
             "source": _reduced(source),
-            "truth": _reduced(own.picture),
+            "truth": _reduced(light(own.picture)),
             "person": person,
             "source_person": person,
         }

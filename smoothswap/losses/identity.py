@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smoothswap.core.config import Options
+from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.arguments import same_shape, vectors
 from smoothswap.losses.swap_batch import Need, SwapBatch
@@ -19,14 +19,18 @@ class IdentityLoss(nn.Module):
 
         L_id = mean over the batch, and over the embedders f, of  1 − cos(f(x_swap), f(x_source))
 
-    Every f is frozen, but the gradient flows through it to the swapped picture.
+    Every f is frozen, but the gradient flows through it to the swapped picture. With `enough` below 1 a pair counts
+    max(enough − cos, 0): two photographs of one person are only so alike, and who is pulled nearer becomes a
+    caricature.
     """
 
     needs: tuple[Need, ...] = ("identity",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Options):
-        """`identity` has no options."""
+        """Options of `identity`."""
+
+        enough: float = option(1.0, "cosine from which on a pair costs nothing; 1: the paper's", above=-1, at_most=1)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -49,13 +53,10 @@ class IdentityLoss(nn.Module):
         each = [self.distance(z, other) for z, other in zip(batch.z_swapped, batch.z_source, strict=True)]
         return torch.stack(each).mean()
 
-    @staticmethod
-    def distance(z_swap: Tensor, z_source: Tensor) -> Tensor:
-        """1 − cosine, the mean over two batches of vectors [B, D] of any length: a scalar in 0 … 2.
-
-        Raises:
-            ArgumentError: wrong or different shapes, non-finite vectors.
-        """
+    def distance(self, z_swap: Tensor, z_source: Tensor) -> Tensor:
+        """What the vectors [B, D] of one embedder add, the mean over the batch: a scalar."""
         same_shape(z_swap, z_source, "z_swap", "z_source")
         z_swap, z_source = vectors(z_swap, "z_swap"), vectors(z_source, "z_source")
-        return (1.0 - F.cosine_similarity(z_swap, z_source, dim=1)).mean()
+        enough = self.config.enough
+        short = enough - F.cosine_similarity(z_swap, z_source, dim=1)
+        return (short if enough == 1 else F.relu(short)).mean()

@@ -255,9 +255,10 @@ def test_the_judge_of_copies_is_the_judge_of_the_whole_batch():
 
 def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
     import numpy as np
-    import smoothswap
     from benchmarks import compare_embedders
     from PIL import Image
+
+    import smoothswap
     from smoothswap.modules import weights
 
     random = np.random.default_rng(0)

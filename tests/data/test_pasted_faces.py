@@ -88,6 +88,21 @@ def test_without_bending_only_the_oval_changes_and_takes_the_colours_around_it(t
     assert not torch.equal(item["image"], pasted(root, jitter=0.0)[0]["image"])
 
 
+@pytest.mark.parametrize("tone", [0.2, 0.5])
+def test_target_and_truth_are_seen_in_one_light(tmp_path: Path, tone: float) -> None:
+    root = write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (200, POINTS)})
+    plain, lit = pasted(root), pasted(root, tone=tone)
+    changed = set()
+    for index in range(4):
+        before, after = plain[index], lit[index]
+        assert torch.equal(after["source"], before["source"])
+        border = torch.ones(24, 24, dtype=torch.bool)
+        border[2:-2, 2:-2] = False
+        assert same(after["image"][:, border], after["truth"][:, border])
+        changed.add(same(after["truth"], before["truth"]))
+    assert changed == {False}
+
+
 def test_the_face_is_of_another_person_in_the_nearest_pose(tmp_path: Path) -> None:
     faces = {"a/1.png": (60, TURNED), "a/2.png": (60, TURNED), "b/1.png": (130, POINTS), "c/1.png": (220, TURNED)}
     seen: list[int] = []

@@ -42,6 +42,18 @@ def test_identity_by_hand() -> None:
     assert identity(swap, source).item() == pytest.approx((0 + 1 + 2) / 3)
 
 
+@pytest.mark.parametrize(("enough", "value"), [(0.5, (0 + 0.5 + 1.5) / 3), (-0.25, (0 + 0 + 0.75) / 3)])
+def test_identity_that_is_alike_enough_costs_nothing_and_pulls_no_more(enough: float, value: float) -> None:
+    swap = torch.tensor([[2.0, 0.1], [0.0, 3.0], [1.0, 0.9]], requires_grad=True)  # cosines near 1, 0 and −1
+    source = torch.tensor([[5.0, 0.0], [1.0, 0.0], [-4.0, -4.0]])
+    loss = IdentityLoss(IdentityLoss.Config(enough=enough))(batch(3, z_swapped=(swap,), z_source=(source,)))
+    assert loss.item() == pytest.approx(value, abs=0.01)
+    loss.backward()
+    assert swap.grad is not None
+    assert not swap.grad[0].any()
+    assert swap.grad[2].any()
+
+
 def test_identity_is_the_mean_over_embedders_whatever_their_lengths() -> None:
     same, other = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     vectors = {"z_swapped": (same, other), "z_source": (same, -other)}

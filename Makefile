@@ -23,6 +23,7 @@
 #   OUT=gpu-train                     gpu-train: what it leaves, at most eight files of at most 16 MiB
 #   RUN_FOLDER=runs/gpu-train         gpu-train: the run with its checkpoints
 #   FOR=9m CALLS=1                    gpu-train: time of a call, and how many calls the training is to take
+#   PHOTOGRAPHS=photographs.tar       gpu-train: photographs and embedder, packed by tests/benchmarks/pack_photographs.py
 #   TRAIN_FLAGS="--set batch_size=32" gpu-train: more options, as tests/benchmarks/gpu_train.py has them
 
 SHELL := /bin/bash
@@ -42,6 +43,7 @@ RUN_FOLDER ?= runs/gpu-train
 FOR ?= 9m
 CALLS ?= 1
 TRAIN_FLAGS ?=
+PHOTOGRAPHS ?=
 
 RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip --disable-pip-version-check install --quiet
@@ -88,7 +90,7 @@ gpu: $(INSTALLED)
 gpu-train: export SMOOTHSWAP_NATIVE := 0
 gpu-train: $(INSTALLED)
 	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(VENV)/bin/python tests/benchmarks/gpu_train.py \
-		--out $(OUT) --run $(RUN_FOLDER) --for $(FOR) --calls $(CALLS) $(TRAIN_FLAGS)
+		--out $(OUT) --run $(RUN_FOLDER) --for $(FOR) --calls $(CALLS) $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(TRAIN_FLAGS)
 
 clean:
 	rm -rf .venv build dist demo .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from smoothswap.training.recipe_parts import DataShare, LossTerm, Part
+from dataclasses import replace
+
+from smoothswap.training.recipe_parts import BLEND_128, DataShare, LossTerm, Part
 from smoothswap.training.recipes import SwapperRecipe
 
 SCALE = 0.75
@@ -53,4 +55,39 @@ def swapper_photos_64() -> SwapperRecipe:
         validate_every=10_000,
         checkpoint_every=10_000,
         copy_alarm_after=20_000,
+    )
+
+
+def swapper_photos_128() -> SwapperRecipe:
+    """The same at 128 px for a GPU, which draws the heads itself: `make gpu-train PHOTOGRAPHS=TAR`.
+
+    Length, weights and networks are choices that no run has tried yet.
+    """
+    small = swapper_photos_64()
+    drawn = {"groups": 1000, "people_per_group": 10, "pictures_per_person": 10, "cache": None}
+    held_out = {
+        "split": "held_out_people",
+        "groups": 32,
+        "people_per_group": 4,
+        "pictures_per_person": 2,
+        "cache": None,
+    }
+    return replace(
+        small,
+        name="photos_128",
+        image_size=128,
+        generator=Part("smooth_unet", {**BLEND_128, "crop_scale": SCALE}),
+        discriminator=Part("stylegan2", {"channel_base": 4096, "channel_max": 256}),
+        data=Part("faceworld_swaps", drawn),
+        validation=Part("faceworld_swaps", held_out),
+        images=480_000,
+        batch_size=64,
+        discriminator_learning_rate=2e-3,
+        workers=12,
+        warmup_images=6_400,
+        ema_half_life=20_000,
+        log_every=640,
+        validate_every=64_000,
+        checkpoint_every=64_000,
+        copy_alarm_after=160_000,
     )

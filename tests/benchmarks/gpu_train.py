@@ -1,7 +1,7 @@
 """`make gpu-train`: trains the guided 128 px recipe on a CUDA machine for a few minutes, and leaves small files.
 
     python tests/benchmarks/gpu_train.py [--out gpu-train] [--run runs/gpu-train] [--for 9m] [--calls 1]
-        [--embedder FILE] [--slowest 20] [--set KEY=VALUE …] [--device cpu --tiny]
+        [--embedder FILE | --photographs TAR] [--slowest 20] [--set KEY=VALUE …] [--device cpu --tiny]
 
 It stands beside gpu.py, since both are what a borrowed GPU is used for, and both are tried by test_drivers.py.
 
@@ -12,6 +12,8 @@ generator (average, float16) and embedder, together a folder for `smoothswap swa
 
 Exit code 1, with the reason in the last line: too slow, a NaN loss, or a generator too large for its file. What was
 trained until then is left there all the same.
+
+With `--photographs TAR`, which pack_photographs.py made, it trains `photos_128` on what is in it.
 """
 
 from __future__ import annotations
@@ -33,15 +35,20 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # rays 
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.pack_photographs import unpack
+
 import smoothswap
 from smoothswap.core.assets import shipped
 from smoothswap.core.errors import SmoothSwapError, WorkError
 from smoothswap.modules import weights
 from smoothswap.training import SwapperRecipe, TrainResult, load_recipe, recipe, train_swapper
+from smoothswap.training.overrides import overrides_for_folder
 from smoothswap.training.parts import build_part
 from smoothswap.training.stopping import parse_duration
 
-RECIPE = "faceworld_128_guided"
+RECIPE, OF_PHOTOGRAPHS = "faceworld_128_guided", "photos_128"
 LARGEST = 16 * 2**20  # bytes of a file in `--out`
 SHEETS = 2  # the last ones
 TRIAL, EXPORT = 60.0, 15.0  # seconds of the first part, and kept for writing the files
@@ -64,6 +71,7 @@ TINY = {
     "checkpoint_every": "32",
 }
 """Options that only try the code."""
+TINY_MIX = {"mix.photos.share": "0.25", "mix.pasted.share": "0.25"}
 
 
 class Tee(io.TextIOBase):
@@ -92,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--for", dest="length", default="9m", help="time of this call, all in all")
     made.add_argument("--calls", type=int, default=1, help="calls of that length that the training is to take")
     made.add_argument("--embedder", type=Path, help="frozen embedder; the shipped one of FaceWorld")
+    made.add_argument("--photographs", type=Path, metavar="TAR", help="photographs and embedder to train on")
     made.add_argument("--slowest", type=float, default=20, help="images a second below which the call ends early")
     made.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     made.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -144,14 +153,13 @@ def train(asked: argparse.Namespace, end: float) -> str:
     Raises:
         WorkError: too slow, too large, or diverged; others as `train_swapper`.
     """
-    named = recipe("swapper", RECIPE, {**(TINY if asked.tiny else {}), **_pairs(asked.overrides)})
-    assert isinstance(named, SwapperRecipe)
-    check_size(named)
     run, trial = asked.run, 4.0 if asked.tiny else TRIAL
     resume = (run / "recipe.json").is_file()
+    named, usual = chosen(asked)
+    check_size(named)
     own = load_recipe(run / "recipe.json") if resume else named
     assert isinstance(own, SwapperRecipe)
-    embedder = None if resume else asked.embedder or shipped("faceworld_64/embedder.safetensors")
+    embedder = None if resume else asked.embedder or usual
 
     def part(wanted: SwapperRecipe, seconds: float, *, again: bool) -> TrainResult:
         return train_swapper(
@@ -173,6 +181,23 @@ def train(asked: argparse.Namespace, end: float) -> str:
     shown = {name: round(value, 3) for name, value in first.metrics.items() if name.startswith("held_out")}
     more = f"; call again to go on ({first.images:,} of {own.images:,} images)" if not first.finished else ""
     return f"{first.ended} after {first.images:,} images in {first.seconds:.0f} s: {json.dumps(shown)}{more}"
+
+
+def chosen(asked: argparse.Namespace) -> tuple[SwapperRecipe, Path]:
+    """The recipe that is asked for, and the embedder that it usually has.
+
+    Raises:
+        InputError: a tar that cannot be unpacked.
+    """
+    tiny, overrides = TINY if asked.tiny else {}, _pairs(asked.overrides)
+    name, embedder = RECIPE, shipped("faceworld_64/embedder.safetensors")
+    if asked.photographs is not None:
+        folder, embedder = unpack(asked.photographs, asked.run)
+        name, tiny = OF_PHOTOGRAPHS, {**tiny, **TINY_MIX} if tiny else {}
+        overrides = {**overrides_for_folder(folder, "swapper", recipe("swapper", name)), **overrides}
+    made = recipe("swapper", name, {**tiny, **overrides})
+    assert isinstance(made, SwapperRecipe)
+    return made, embedder
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -67,6 +67,7 @@ def swap_photographs(
     pairs: int = 64,
     seed: int = 0,
     landmarker: str = "yunet",
+    keep_detail: bool = True,
     shown: int = 24,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotographReport:
@@ -84,6 +85,7 @@ def swap_photographs(
         pairs: pairs of different people.
         seed: which pairs.
         landmarker: component that finds the faces; with one that gives 68 landmarks their distance is measured.
+        keep_detail: as `swap_pictures` has it.
         shown: pairs on the sheet.
         progress: called with the number of finished and of all pairs.
 
@@ -109,14 +111,15 @@ def swap_photographs(
     failures: dict[str, str] = {}
     for done, (source, target) in enumerate(chosen, 1):
         try:
-            swaps.append(_swap(folder / source, folder / target, generator, embedder, judges, finder))
+            swaps.append(_swap(folder / source, folder / target, generator, embedder, judges, finder, keep_detail))
         except InputError as error:
             failures[f"{source} into {target}"] = error.what
         if progress is not None:
             progress(done, len(chosen))
     if not swaps:
         raise InputError("no pair could be swapped", *(f"{pair}: {why}" for pair, why in list(failures.items())[:3]))
-    report = _report(swaps, failures, _protocol(folder, generator, embedder, judges, pairs, seed, landmarker))
+    asked = {"pairs": pairs, "seed": seed, "landmarker": landmarker, "keep_detail": keep_detail}
+    report = _report(swaps, failures, _protocol(folder, generator, embedder, judges, asked))
     with write_aside(out / REPORT) as aside:
         aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
     if shown > 0:
@@ -155,10 +158,12 @@ def _swap(
     embedder: nn.Module,
     judges: Mapping[str, nn.Module],
     finder: Landmarker,
+    keep_detail: bool,
 ) -> _Swap:
     source, target = Picture.read(source_file), Picture.read(target_file)
-    swapped = swap_pictures(source, target, generator=generator, embedder=embedder, face=0, landmarker=finder)
-    own = swap_pictures(target, target, generator=generator, embedder=embedder, face=0, landmarker=finder)
+    models: Any = {"generator": generator, "embedder": embedder, "landmarker": finder, "keep_detail": keep_detail}
+    swapped = swap_pictures(source, target, face=0, **models)
+    own = swap_pictures(target, target, face=0, **models)
     # A swap keeps the pose, so the target's points tell where its face is, also where no detector would find one.
     face = swapped.faces[0]
     person = swapped.source_face
@@ -263,14 +268,12 @@ def _protocol(
     generator: nn.Module,
     embedder: nn.Module,
     judges: Mapping[str, nn.Module],
-    pairs: int,
-    seed: int,
-    landmarker: str,
+    asked: Mapping[str, Any],
 ) -> dict[str, Any]:
     trained_by = weights_sha256(embedder)
     digests = {name: weights_sha256(judge) for name, judge in judges.items()}
     return {
-        "folder": folder.name, "pairs": pairs, "seed": seed, "landmarker": landmarker,
+        "folder": folder.name, **asked,
         "generator": component_name(generator), "generator_sha256": weights_sha256(generator),
         "crop": str(declared_face_crop(generator)), "size": int(generator.image_size),  # type: ignore[arg-type]
         "embedder": component_name(embedder), "embedder_sha256": trained_by, "judges": digests,

@@ -90,10 +90,13 @@ def test_a_tint_in_the_face_pleases_the_judge_and_keeps_the_background(folder: P
 
 
 def test_a_tight_crop_changes_its_box_alone(folder: Path, tmp_path: Path) -> None:
-    report = measured(folder, tmp_path / "out", Tints(0.0, FaceCrop("ffhq", 0.75)), pairs=2)
+    report = measured(folder, tmp_path / "out", Tints(0.0, FaceCrop("ffhq", 0.75)), pairs=2, keep_detail=False)
     assert report.protocol["crop"] == "ffhq × 0.75"
-    wide = measured(folder, tmp_path / "wide", Tints(0.0), pairs=2)
+    wide = measured(folder, tmp_path / "wide", Tints(0.0), pairs=2, keep_detail=False)
     assert (report.reconstruction > wide.reconstruction).all()  # more pixels on the face
+    kept = measured(folder, tmp_path / "kept", Tints(0.0), pairs=2)
+    assert (kept.reconstruction > report.reconstruction).all()
+    assert [one.protocol["keep_detail"] for one in (report, kept)] == [False, True]
 
 
 def test_pairs_are_of_two_people_and_follow_the_seed() -> None:

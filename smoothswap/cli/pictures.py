@@ -10,6 +10,14 @@ import typer
 from smoothswap.cli.progress import bar
 from smoothswap.core.errors import InputError
 
+KeepDetail = Annotated[
+    bool,
+    typer.Option(
+        "--keep-detail/--no-keep-detail",
+        help="Where the generator changed little, keep detail too fine for its crops, such as background and hair.",
+    ),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
@@ -45,6 +53,7 @@ def swap(
     landmarker: Annotated[
         str, typer.Option(help="How faces are found: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
     ] = "yunet",
+    keep_detail: KeepDetail = True,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it exists.")] = False,
     mark: Annotated[
@@ -70,6 +79,7 @@ def swap(
         face=_face(face),
         source_face=source_face,
         landmarker=landmarker,
+        keep_detail=keep_detail,
         overwrite=overwrite,
         mark=mark,
         device=device,
@@ -266,6 +276,7 @@ def evaluate(
         str,
         typer.Option(help="How faces are found: `yunet`, or `dlib68` to measure how well the landmarks are kept."),
     ] = "yunet",
+    keep_detail: KeepDetail = True,
     shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -286,6 +297,7 @@ def evaluate(
             pairs=pairs,
             seed=seed,
             landmarker=landmarker,
+            keep_detail=keep_detail,
             shown=shown,
             device=device,
             progress=progress,

@@ -17,6 +17,7 @@ from smoothswap.pipeline.picture import Pixels
 
 FEATHER = 0.1
 _BAND = 256
+_CHANGED = 0.03  # change of a crop, of values 0 … 1, that leaves a third of the detail under it
 # How sharply a pixel in several boxes goes to the box whose middle is nearest.
 _SHARPNESS = 6
 
@@ -41,8 +42,9 @@ def paste(
         squares: K squares of the picture.
         feather: width of the soft edge, as a share of the square's side, 0 to 0.5.
         masks: K arrays [S, S] in [0, 1] that weigh the crops in addition to the feathered box.
-        originals: the K crops as they were taken from the picture. With them only the difference is pasted, so that
-            detail too fine for a crop stays; without them the crops replace what was there.
+        originals: the K crops as they were taken from the picture. With them detail too fine for a crop stays where a
+            crop changed little: there the difference is pasted, elsewhere the crop itself, since the fine detail of
+            what is gone would shine through. Without them the crops replace what was there.
 
     Returns:
         [H, W, 3] of the picture's type.
@@ -68,7 +70,8 @@ def _paste_one(
 ) -> None:
     height, width = picture.shape[:2]
     left, top, right, bottom = square.bounds(height, width)
-    face = _fitted(face if original is None else face - original, square)
+    kept = None if original is None else _fitted(np.dstack([_kept(face, original), original]), square)
+    face = _fitted(face, square)
     mask = None if mask is None else _fitted(mask, square)
     white = np.float32(np.iinfo(picture.dtype).max)
     for start in range(top, bottom, _BAND):
@@ -79,12 +82,21 @@ def _paste_one(
             weight *= _share(depth, [_depth(other, left, right, start, stop) for other in others])
         if mask is not None:
             weight *= _sampled(mask, square, left, right, start, stop)
-        change = _sampled(face, square, left, right, start, stop)
-        if original is None:
-            change = np.clip(change, 0, 1) - picture[start:stop, left:right].astype(np.float32) / white
+        change = np.clip(_sampled(face, square, left, right, start, stop), 0, 1)
+        change -= picture[start:stop, left:right].astype(np.float32) / white
+        if kept is not None:
+            seen = _sampled(kept, square, left, right, start, stop)
+            fine = picture[start:stop, left:right].astype(np.float32) / white - np.clip(seen[:, :, 1:], 0, 1)
+            change += np.clip(seen[:, :, :1], 0, 1) * fine
         band = out[start:stop, left:right]
         # Added to what is there, since a neighbour may have changed the pixel already.
         band[:] = np.rint(np.clip(band + weight[:, :, None] * change * white, 0, white)).astype(picture.dtype)
+
+
+def _kept(face: Crop, original: Crop) -> Crop:
+    """[S, S] share of the fine detail that stays: 1 where a crop is as it was, near 0 where it changed by much."""
+    change = cv2.blur(np.abs(face - original).mean(axis=2), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    return np.exp(-np.square(change / _CHANGED))  # type: ignore[no-any-return]
 
 
 def _fitted(face: Crop, square: Square) -> Crop:

@@ -80,7 +80,7 @@ def swap_pictures(
     landmarker: str | Landmarker = "yunet",
     aligned_source: bool = False,
     colour_transfer: bool = False,
-    keep_detail: bool = False,
+    keep_detail: bool = True,
     feather: float = FEATHER,
     batch_size: int = 8,
 ) -> SwapResult:
@@ -97,8 +97,8 @@ def swap_pictures(
         landmarker: component that finds the faces, or its name.
         aligned_source: the source is an FFHQ crop already; no face is looked for in it.
         colour_transfer: give each swapped face the mean and spread of the old face's colours.
-        keep_detail: keep what is finer than the generator's crops can show (pores, hair, but also edges of the old
-            face), instead of replacing the box by an enlarged crop.
+        keep_detail: where the generator changed little, keep what is finer than its crops can show (background, hair,
+            clothes), instead of replacing the whole box by an enlarged crop.
         feather: width of the pasted box's soft edge, as a share of its side, 0 to 0.5.
         batch_size: faces that the generator works on at once.
 
@@ -152,7 +152,7 @@ def swap_file(
     landmarker: str | Landmarker = "yunet",
     aligned_source: bool = False,
     colour_transfer: bool = False,
-    keep_detail: bool = False,
+    keep_detail: bool = True,
     feather: float = FEATHER,
     batch_size: int = 8,
     overwrite: bool = False,

@@ -74,8 +74,21 @@ def test_originals_keep_fine_detail(noise: np.random.Generator) -> None:
     square = _square(80, 80, 50)
     small = crop(picture, square, 16)
     assert np.array_equal(paste(picture, [small], [square], originals=[small]), picture)
-    brighter = paste(picture, [small + np.float32(0.1)], [square], originals=[small])
-    assert brighter[80, 80].astype(int) - picture[80, 80] == pytest.approx([25.5] * 3, abs=1)
+    brighter = paste(picture, [small + np.float32(0.004)], [square], originals=[small])
+    assert brighter[80, 80].astype(int) - picture[80, 80] == pytest.approx([1.0] * 3, abs=1)
+
+
+@pytest.mark.parametrize("change", [0.15, -0.15])
+def test_fine_detail_goes_where_a_crop_changed(noise: np.random.Generator, change: float) -> None:
+    picture = noise.integers(60, 180, (160, 160, 3)).astype(np.uint8)
+    square = _square(80, 80, 50)
+    small = crop(picture, square, 16)
+    other = small.copy()
+    other[:, 8:] += np.float32(change)
+    out = paste(picture, [other], [square], originals=[small])
+    plain = paste(picture, [other], [square])
+    assert np.abs(out[60:100, 40:70].astype(int) - picture[60:100, 40:70]).max() <= 1
+    assert np.abs(out[60:100, 92:110].astype(int) - plain[60:100, 92:110]).max() <= 1
 
 
 def test_match_colour() -> None:

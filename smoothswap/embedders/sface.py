@@ -16,6 +16,7 @@ from torch import nn
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.interfaces import FaceInput
+from smoothswap.modules.depthwise import DepthwiseConv2d
 from smoothswap.modules.identity_head import check_batch_norm, unit_vectors
 from smoothswap.modules.prelu import PReLU
 from smoothswap.modules.shapes import check_images
@@ -36,13 +37,11 @@ OFFSET, SCALE = 127.5, 1 / 128
 class ConvNormPReLU(nn.Module):
     """Convolution, BatchNorm, PReLU: [B, in, H, W] -> [B, out, H/s, W/s]."""
 
-    def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1, groups: int = 1) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, size, stride=stride, padding=size // 2, groups=groups, bias=False
-        )
-        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
-        self.act = PReLU(out_channels)
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels, eps=1e-3)
+        self.act = PReLU(conv.out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Transform x [B, in, H, W]."""
@@ -73,12 +72,12 @@ class SFace(nn.Module):
         super().__init__()
         self.dim, self.has_weights = DIM, config.pretrained
         self.expects = FaceInput("arcface112", SIZE, (0.0, 255.0))
-        self.stem = ConvNormPReLU(3, STEM, 3)
+        self.stem = ConvNormPReLU(nn.Conv2d(3, STEM, 3, padding=1, bias=False))
         pairs: list[nn.Module] = []
         channels = STEM
         for width, stride in PAIRS:
-            pairs.append(ConvNormPReLU(channels, channels, 3, stride, groups=channels))
-            pairs.append(ConvNormPReLU(channels, width, 1))
+            pairs.append(ConvNormPReLU(DepthwiseConv2d(channels, 3, stride)))
+            pairs.append(ConvNormPReLU(nn.Conv2d(channels, width, 1, bias=False)))
             channels = width
         self.layers = nn.Sequential(*pairs)
         self.norm = nn.BatchNorm2d(channels, eps=2e-5)

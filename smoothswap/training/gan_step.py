@@ -91,6 +91,10 @@ class GanStep:
         with fabric.autocast():
             with torch.no_grad():
                 z_source = [embed(embedder, inputs.source, self.crop) for embedder in self.embedders]
+                if self.recipe.blend_identities:
+                    free = ~inputs.knows.clone()
+                    free[:k] = False
+                    z_source = blend_identities(z_source, free, self.recipe.blend_identities)
             swapped = self.generator(target, z_source[0])
         swapped = swapped.float()
         batch = SwapBatch(
@@ -209,6 +213,35 @@ def _check_size(recipe: SwapperRecipe, name: str, network: Any) -> None:
 def embed(embedder: Any, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
     """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1] that show this crop."""
     return identities(embedder, images, crop).float()
+
+
+def blend_identities(z: list[Tensor], free: Tensor, share: float) -> list[Tensor]:
+    """Replace some identities by ones between two people, of whom no picture is needed.
+
+    A generator that knows few people learns from these what lies between them.
+
+    Args:
+        z: unit vectors [B, D] by each embedder.
+        free: bool [B] on the CPU, identities that may be replaced, and whose people are used.
+        share: of these that are.
+
+    Returns:
+        The same, where a share of the free ones lies on the great circle to the next free one, at a random place.
+    """
+    rows = free.nonzero().flatten()
+    drawn, place = torch.rand(len(rows)) < share, torch.rand(len(rows), 1)
+    if len(rows) < 2 or not bool(drawn.any()):
+        return z
+    made = []
+    for own in z:
+        first, second = own[rows], own[rows.roll(1)]
+        angle = torch.acos((first * second).sum(1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6))
+        at = place.to(own)
+        between = (torch.sin((1 - at) * angle) * first + torch.sin(at * angle) * second) / torch.sin(angle)
+        blended = own.clone()
+        blended[rows] = torch.where(drawn[:, None].to(own.device), between, first)
+        made.append(blended)
+    return made
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

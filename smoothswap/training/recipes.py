@@ -135,6 +135,12 @@ class SwapperRecipe(TrainingRecipe):
     discriminator_learning_rate: float = option(4e-3, "highest learning rate of the discriminator", above=0)
     betas: tuple[float, ...] = option((0.0, 0.99), "the two betas of Adam", at_least=0, below=1)
     augment_identity: float = option(0.0, "strength of shift, mirror and colour jitter before f", at_least=0, at_most=1)
+    blend_identities: float = option(
+        0.0,
+        "share of the pairs without a known true swap whose identity lies between two sources",
+        at_least=0,
+        at_most=1,
+    )
     r1_gamma: float = option(1.0, "weight of the gradient penalty", at_least=0)
     r1_every: int = option(16, "steps between gradient penalties", at_least=1)
     copy_alarm_after: int = option(50_000, "images after which a copied target is an alarm", at_least=0)

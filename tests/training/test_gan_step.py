@@ -17,7 +17,7 @@ from training.tiny import DATA
 import smoothswap
 from smoothswap.core.errors import ConfigError
 from smoothswap.training import LossTerm, Part, SwapperRecipe, train_swapper
-from smoothswap.training.gan_step import GanStep
+from smoothswap.training.gan_step import GanStep, blend_identities
 from smoothswap.training.optimizers import parameters
 from smoothswap.training.swap_inputs import SwapInputs
 from smoothswap.training.swapper import SwapperWork
@@ -151,3 +151,24 @@ def test_an_embedder_is_needed(tmp_path: Path, swapper_recipe: Make) -> None:
     smoothswap.save(generator, tmp_path / "g.safetensors")
     with pytest.raises(ConfigError, match="holds no embedder"):
         train_swapper(swapper_recipe(), tmp_path / "run", embedder=tmp_path / "g.safetensors", **CPU)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_identities_between_two_people(share: float) -> None:
+    z = [torch.nn.functional.normalize(torch.randn(40, dim), dim=1) for dim in (8, 5)]
+    free = torch.arange(40) % 4 > 0
+    blended = blend_identities(z, free, share)
+    for own, made in zip(z, blended, strict=True):
+        changed = ~torch.isclose(own, made).all(1)
+        assert not changed[~free].any()
+        assert abs(float(changed[free].float().mean()) - share) < 0.25
+        assert torch.allclose(made.norm(dim=1), torch.ones(40), atol=1e-4)
+        rows = free.nonzero().flatten()
+        first, second = own[rows], own[rows.roll(1)]
+        # On the great circle: the angles to both ends add up to the angle between them.
+        angles = [torch.acos((made[rows] * end).sum(1).clamp(-1, 1)) for end in (first, second)]
+        assert torch.allclose(sum(angles), torch.acos((first * second).sum(1)), atol=2e-3)
+    same = [torch.isclose(own, made).all(1) for own, made in zip(z, blended, strict=True)]
+    assert torch.equal(*same), "the same pairs for every embedder"
+    one = torch.arange(40) == 3
+    assert torch.equal(blend_identities(z, one, 1.0)[0], z[0]), "nobody to blend with"

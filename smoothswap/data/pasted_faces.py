@@ -23,12 +23,11 @@ from smoothswap.data.image_folder import ImageFolder
 from smoothswap.modules.face_input import crop_window
 
 _log = logging.getLogger(__name__)
-_FINER = 2  # side of the pictures that are worked on, in sides of the result
 _POOL = 512  # pictures drawn by chance, of which those of the nearest pose are looked at
 
 
 class _Face(NamedTuple):
-    """A photograph that was read: its number, its picture [3, 2·S, 2·S] in [0, 1], the points of its face."""
+    """A photograph that was read: its number, its picture [3, finer·S, finer·S] in [0, 1], the points of its face."""
 
     photograph: int
     picture: Tensor
@@ -67,6 +66,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         bending: float = option(0.06, "standard deviation of a head's change of size", at_least=0, at_most=0.3)
         jitter: float = option(0.03, "that of the pasted face's scale and place", at_least=0, at_most=0.3)
         tone: float = option(0.0, "standard deviation of log gamma, of target and truth alike", at_least=0, at_most=1)
+        finer: int = option(2, "side of the pictures that are worked on, in sides of the result", at_least=1, at_most=4)
         seed: int = option(0, "of everything that is left to chance", at_least=0)
         index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
@@ -130,9 +130,9 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         person = int(self._person[own.photograph])
         light = Tone.draw(chance, self.config.tone)
         return {
-            "image": _reduced(light(torch.lerp(target, face, cover))),
-            "source": _reduced(source),
-            "truth": _reduced(light(own.picture)),
+            "image": self._reduced(light(torch.lerp(target, face, cover))),
+            "source": self._reduced(source),
+            "truth": self._reduced(light(own.picture)),
             "person": person,
             "source_person": person,
         }
@@ -160,6 +160,9 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         best = min(faces, key=lambda face: float((mouth_of(face.picture, face.points) - mouth).square().mean()))
         return laid_over(best.picture, best.points, points, chance, self.config.jitter)
 
+    def _reduced(self, picture: Tensor) -> Tensor:
+        return (F.avg_pool2d(picture, self.config.finer).clamp(0, 1) * 255).round().to(torch.uint8)
+
     def _source(self, truth: _Face, chance: np.random.Generator) -> Tensor:
         others = np.flatnonzero(self._person == self._person[truth.photograph])
         others = others[others != truth.photograph]
@@ -168,15 +171,11 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         return self._face(int(chance.choice(others)), self._flips(chance)).picture
 
 
-def _reduced(picture: Tensor) -> Tensor:
-    return (F.avg_pool2d(picture, _FINER).clamp(0, 1) * 255).round().to(torch.uint8)
-
-
 def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
     root = Path(config.folder).expanduser()
     options: dict[str, Any] = {
         "folder": config.folder,
-        "image_size": _FINER * config.image_size,
+        "image_size": config.finer * config.image_size,
         "split": config.split,
         "held_out": config.held_out,
         "index": config.index,

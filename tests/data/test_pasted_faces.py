@@ -149,6 +149,15 @@ def test_pictures_without_points_are_left_out(tmp_path: Path, caplog: pytest.Log
     assert "smoothswap align" in caught.value.hint
 
 
+@pytest.mark.parametrize("finer", [1, 3])
+def test_pictures_worked_on_at_another_size(tmp_path: Path, finer: int) -> None:
+    root = write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (200, POINTS)})
+    usual, other = pasted(root)[1], pasted(root, finer=finer)[1]
+    for name in ("image", "source", "truth"):
+        assert other[name].shape == (3, 24, 24)
+        assert float((other[name].float() - usual[name].float()).abs().mean()) < 4
+
+
 def test_a_tight_crop_moves_the_points(tmp_path: Path) -> None:
     root = write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (90, POINTS)})
     assert pasted(root, crop_scale=0.5)._points[0] == pytest.approx((POINTS - 0.25) / 0.5)

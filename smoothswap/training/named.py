@@ -9,7 +9,7 @@ from smoothswap.core.errors import UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.overrides import apply_overrides
-from smoothswap.training.recipe_parts import BLEND_128, LossTerm, Part
+from smoothswap.training.recipe_parts import LossTerm, Part
 from smoothswap.training.recipes import EmbedderRecipe, Kind, Recipe, SwapperRecipe, kind_named
 from smoothswap.training.recipes_photographs import swapper_photos_64, swapper_photos_128
 
@@ -187,10 +187,22 @@ def swapper_faceworld_128_guided() -> SwapperRecipe:
 
     Length, weights and networks are choices that no run has tried yet.
     """
+    blend = {
+        "patch": 2,
+        "output": "blend",
+        "block": "ddpm",
+        "resample_with_convolution": False,
+        "injection": "adagn",
+        "scene_dim": 256,
+        "base_channels": 48,  # as float16 the file has 12.5 MiB, and may have 16
+        "channel_multipliers": (1, 2, 2, 3),
+        "blocks_per_level": 1,
+        "attention_resolutions": (16, 8),
+    }
     return SwapperRecipe(
         name="faceworld_128_guided",
         image_size=128,
-        generator=Part("smooth_unet", BLEND_128),
+        generator=Part("smooth_unet", blend),
         discriminator=Part("stylegan2", {"channel_base": 4096, "channel_max": 256}),
         data=Part(
             "faceworld_swaps", {"groups": 1000, "people_per_group": 10, "pictures_per_person": 10, "cache": None}

@@ -83,8 +83,8 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
     Args:
         folder: what to train on.
         kind: a `swapper` also takes a folder that holds images directly, each of another person.
-        recipe: what is trained. Where it mixes in data sets whose folder is left to the user, as `photos_64` does,
-            these take the folder, and its `data` stay. A part that needs identities with several images is left out
+        recipe: what is trained. Where it has data sets whose folder is left to the user, as `photos_64` does, these
+            take the folder, and others stay. A part that needs identities with several images is left out
             where the folder does not know them.
 
     Raises:
@@ -116,27 +116,30 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
     overrides = {}
     for name, part in open_parts.items():
         if part.name == "same_person" and layout != "identity_folder":
-            overrides[f"mix.{name}"] = "none"
+            overrides[name] = "none"
             continue
         if part.name == "pasted_faces" and MANIFEST not in names:
             raise InputError(
                 f"the data set {part.name!r} needs to know where the faces in {str(folder)!r} are",
                 f"it has no {MANIFEST}, which `smoothswap align` writes beside its crops",
                 hint=f"smoothswap align {folder} {folder}-aligned, then train on that folder; "
-                f"or train without: --set mix.{name}=none",
+                f"or train without: --set {name}=none",
             )
-        if layout == "webdataset":
-            overrides[f"mix.{name}.name"] = layout
-        overrides[f"mix.{name}.{where}"] = str(folder)
+        if part.name == "image_folder" and layout != part.name:
+            # By person, so that all parts hold the same people out.
+            overrides |= {f"{name}.name": layout, f"{name}.min_images": "1"}
+        overrides[f"{name}.{where}"] = str(folder)
     return overrides
 
 
 def without_folder(recipe: TrainingRecipe | None) -> dict[str, Part]:
-    """The data sets mixed in by a recipe that need a folder and have none."""
+    """The data sets of a recipe that need a folder and have none, by their dotted names."""
+    if recipe is None:
+        return {}
     mixed: Mapping[str, Part] = getattr(recipe, "mix", {})
     return {
         name: part
-        for name, part in mixed.items()
+        for name, part in {"data": recipe.data, **{f"mix.{name}": part for name, part in mixed.items()}}.items()
         if any(info.name == "folder" and info.required for info in options_of(part.name, "dataset").infos())
         and "folder" not in part.options
     }

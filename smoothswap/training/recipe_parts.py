@@ -51,18 +51,3 @@ class DataShare(Part):
     """A further data set by name, and its share of every batch."""
 
     share: float = option(0.5, "share of a batch's images", above=0, below=1)
-
-
-BLEND_128 = {
-    "patch": 2,
-    "output": "blend",
-    "block": "ddpm",
-    "resample_with_convolution": False,
-    "injection": "adagn",
-    "scene_dim": 256,
-    "base_channels": 48,  # as float16 the file has 12.5 MiB, and may have 16
-    "channel_multipliers": (1, 2, 2, 3),
-    "blocks_per_level": 1,
-    "attention_resolutions": (16, 8),
-}
-"""Options of `smooth_unet` at 128 px: `smooth_unet_64_blend`, grown by a level."""

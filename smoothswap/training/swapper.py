@@ -348,8 +348,8 @@ def _declared(recipe: SwapperRecipe) -> set[Need]:
     missing = without_folder(recipe)
     if missing:
         raise ConfigError(
-            "the recipe mixes photographs in and does not say from where",
-            *(f"mix.{name}.folder is not set ({part.name})" for name, part in missing.items()),
+            "the recipe learns from photographs and does not say from where",
+            *(f"{name}.folder is not set ({part.name})" for name, part in missing.items()),
             hint="name their folder: --data FOLDER",
         )
     options = check_part(recipe.generator, "generator", image_size=recipe.image_size)

@@ -60,10 +60,6 @@ TINY = {
     "generator.attention_resolutions": "",
     "discriminator.channel_base": "128",
     "discriminator.channel_max": "8",
-    "data.groups": "2",
-    "data.people_per_group": "4",
-    "data.pictures_per_person": "2",
-    "validation.groups": "2",
     "warmup_images": "8",
     "ema_half_life": "32",
     "log_every": "8",
@@ -71,7 +67,31 @@ TINY = {
     "checkpoint_every": "32",
 }
 """Options that only try the code."""
-TINY_MIX = {"mix.photos.share": "0.25", "mix.pasted.share": "0.25"}
+TINY_WORLD = {
+    "data.groups": "2",
+    "data.people_per_group": "4",
+    "data.pictures_per_person": "2",
+    "validation.groups": "2",
+}
+TINY_PHOTOGRAPHS = {
+    "generator.patch": "2",
+    "mix.photos.share": "0.5",
+    "data.held_out": "0.5",
+    "mix.photos.held_out": "0.5",
+}
+OF_GPU = {
+    "batch_size": "64",
+    "images": "480000",
+    "workers": "12",
+    "discriminator_learning_rate": "2e-3",
+    "warmup_images": "6400",
+    "ema_half_life": "20000",
+    "log_every": "640",
+    "validate_every": "64000",
+    "checkpoint_every": "64000",
+    "copy_alarm_after": "160000",
+}
+"""What a GPU changes about a recipe made for a processor; choices that no run has tried yet."""
 
 
 class Tee(io.TextIOBase):
@@ -189,13 +209,16 @@ def chosen(asked: argparse.Namespace) -> tuple[SwapperRecipe, Path]:
     Raises:
         InputError: a tar that cannot be unpacked.
     """
-    tiny, overrides = TINY if asked.tiny else {}, _pairs(asked.overrides)
-    name, embedder = RECIPE, shipped("faceworld_64/embedder.safetensors")
-    if asked.photographs is not None:
+    overrides = _pairs(asked.overrides)
+    if asked.photographs is None:
+        name, embedder = RECIPE, shipped("faceworld_64/embedder.safetensors")
+        usual = {**TINY, **TINY_WORLD} if asked.tiny else {}
+    else:
         folder, embedder = unpack(asked.photographs, asked.run)
-        name, tiny = OF_PHOTOGRAPHS, {**tiny, **TINY_MIX} if tiny else {}
-        overrides = {**overrides_for_folder(folder, "swapper", recipe("swapper", name)), **overrides}
-    made = recipe("swapper", name, {**tiny, **overrides})
+        name = OF_PHOTOGRAPHS
+        usual = OF_GPU | (TINY | TINY_PHOTOGRAPHS if asked.tiny else {})
+        usual |= overrides_for_folder(folder, "swapper", recipe("swapper", name))
+    made = recipe("swapper", name, usual | overrides)
     assert isinstance(made, SwapperRecipe)
     return made, embedder
 

@@ -289,14 +289,14 @@ def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
 
 
 def aligned_folder(folder: Path) -> Path:
-    """Eight photographs of four people, as `align` leaves them."""
+    """Forty photographs of twenty people, as `align` leaves them."""
     import numpy as np
     from PIL import Image
 
     points = [[0.4, 0.45], [0.6, 0.45], [0.5, 0.57], [0.42, 0.68], [0.58, 0.68]]
     rows = [{"settings": {}}]
-    for number in range(8):
-        name = f"{number % 4}/{number}.png"
+    for number in range(40):
+        name = f"{number % 20}/{number}.png"
         pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / name)
@@ -310,10 +310,10 @@ def test_photographs_are_packed_and_unpacked_with_their_points(tmp_path, capsys)
 
     folder, tar = aligned_folder(tmp_path / "aligned"), tmp_path / "photographs.tar"
     assert pack_photographs.main([str(folder), str(tar), "--size", "24"]) == 0
-    assert "8 photographs" in capsys.readouterr().err
+    assert "40 photographs" in capsys.readouterr().err
     (tmp_path / "run").mkdir()
     out, embedder = pack_photographs.unpack(tar, tmp_path / "run")
-    assert sorted(crop_points(out)) == sorted(f"{number % 4}/{number}.jpg" for number in range(8))
+    assert sorted(crop_points(out)) == sorted(f"{number % 20}/{number}.jpg" for number in range(40))
     assert all((out / name).is_file() for name in crop_points(out))
     assert pack_photographs.unpack(tmp_path / "gone.tar", tmp_path / "run") == (out, embedder), "it is there already"
     before = tar.read_bytes()
@@ -331,5 +331,6 @@ def test_gpu_train_program_trains_on_packed_photographs(tmp_path):
     gpu_train_program(tmp_path, "--photographs", str(tar))
     recipe = json.loads((tmp_path / "out" / "recipe.json").read_text("utf-8"))
     assert recipe["name"] == "photos_128"
-    assert set(recipe["mix"]) == {"photos", "pasted"}
+    assert recipe["data"]["name"] == "pasted_faces"
+    assert set(recipe["mix"]) == {"photos"}
     assert (tmp_path / "out" / "generator.safetensors").is_file()

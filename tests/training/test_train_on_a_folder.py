@@ -122,7 +122,8 @@ def test_a_recipe_that_mixes_photographs_in_takes_them_from_the_folder(tmp_path:
     same = {"mix.same.name": "same_person", "mix.same.share": "0.0625"}
     photos = recipe("swapper", "photos_64", same)
     wanted = overrides_for_folder(named, "swapper", photos)
-    assert wanted == {f"mix.{name}.folder": str(named) for name in ("photos", "pasted", "same")}
+    folders = {f"mix.{name}.folder": str(named) for name in ("photos", "pasted", "same")}
+    assert wanted == folders | {"mix.photos.name": "identity_folder", "mix.photos.min_images": "1"}
     made = apply_overrides(photos, wanted)
     assert made.data == photos.data
     assert made.validation == photos.validation
@@ -147,6 +148,18 @@ def test_a_recipe_that_mixes_photographs_in_takes_them_from_the_folder(tmp_path:
     assert overrides_for_folder(named, "swapper", own) == {"mix.same.folder": str(named)}
     plain = recipe("swapper", "faceworld_64")
     assert overrides_for_folder(named, "swapper", plain) == overrides_for_folder(named, "swapper")
+
+
+def test_a_recipe_of_photographs_alone_holds_the_same_people_out_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "manifest.jsonl").touch()
+    photos = recipe("swapper", "photos_128")
+    made = apply_overrides(photos, overrides_for_folder(tmp_path, "swapper", photos))
+    assert (made.data.name, made.mix["photos"].name) == ("pasted_faces", "identity_folder")
+    for part in (made.data, made.mix["photos"]):
+        assert (part.options["folder"], part.options["held_out"]) == (str(tmp_path), 0.05)
+    assert made.mix["photos"].options["min_images"] == 1
+    assert made.validation == Part("pasted_faces", {**made.data.options, "split": "held_out"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -199,8 +199,9 @@ def evaluate(
 def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
     """An embedder in eval mode on a device, with its name and the digest of its weights."""
     from smoothswap.core.errors import CheckpointError
-    from smoothswap.evaluation.protocol import component_name, weights_sha256
+    from smoothswap.evaluation.protocol import component_name
     from smoothswap.modules.pretrained import build_pretrained, is_name
+    from smoothswap.modules.weights import weights_sha256
 
     check_device(device)
     chosen = model_files(None)[1] if file_or_name is None else file_or_name

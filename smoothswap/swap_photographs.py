@@ -26,9 +26,10 @@ from smoothswap.evaluation.photograph_report import (
     head_ellipse,
     landmark_error,
 )
-from smoothswap.evaluation.protocol import component_name, weights_sha256
+from smoothswap.evaluation.protocol import component_name
 from smoothswap.evaluation.sharpness import detail
 from smoothswap.modules.face_input import face_values
+from smoothswap.modules.weights import weights_sha256
 from smoothswap.pipeline import Face, Landmarker, Picture, crop, cut_face, ffhq_square, swap_pictures
 from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker

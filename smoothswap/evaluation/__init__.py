@@ -17,7 +17,7 @@ from smoothswap.evaluation.pair_verification import (
     roc,
     verify_listed,
 )
-from smoothswap.evaluation.protocol import Protocol, weights_sha256
+from smoothswap.evaluation.protocol import Protocol
 from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.sharpness import detail
@@ -26,6 +26,7 @@ from smoothswap.evaluation.smoothness import Walk, alignment, pairs_of_two_peopl
 from smoothswap.evaluation.swap_report import embed, swap_report
 from smoothswap.evaluation.thresholds import AlikeThresholds, Thresholds
 from smoothswap.evaluation.verification import Verification, auc, pair_scores, tar_at_far, verification_auc, verify
+from smoothswap.modules.weights import weights_sha256
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",

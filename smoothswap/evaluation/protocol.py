@@ -5,11 +5,9 @@ Two figures may be compared only where their protocols agree; `Protocol.differen
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import torch
 from torch import nn
 
 FACE = "pixels that are face in the target or in the true swap"
@@ -83,23 +81,6 @@ class Protocol:
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold."""
         return asdict(self)
-
-
-def weights_sha256(module: nn.Module) -> str:
-    """Digest of a model's weights and buffers: names, shapes and values.
-
-    Values are rounded to half precision first, so that a model keeps its digest when it is stored in half.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        value = value.detach().cpu()
-        value = value.to(torch.float16) if value.is_floating_point() else value
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def component_name(module: nn.Module) -> str:

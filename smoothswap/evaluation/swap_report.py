@@ -17,11 +17,12 @@ from smoothswap.data.faceworld import Factors
 from smoothswap.evaluation.criteria import number
 from smoothswap.evaluation.estimates import mean
 from smoothswap.evaluation.measured import Likeness, Measured, measure
-from smoothswap.evaluation.protocol import Protocol, component_name, weights_sha256
+from smoothswap.evaluation.protocol import Protocol, component_name
 from smoothswap.evaluation.report import ANSWERS, SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.thresholds import CHANCE, Thresholds
 from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.weights import weights_sha256
 
 
 def swap_report(

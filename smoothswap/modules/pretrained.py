@@ -6,8 +6,10 @@ from pathlib import Path
 
 from torch import nn
 
+from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import build
 from smoothswap.core.errors import InputError, UnknownNameError
+from smoothswap.modules import weights
 
 
 def is_name(file_or_name: Path | str) -> bool:
@@ -33,3 +35,20 @@ def build_pretrained(name: str) -> nn.Module:
             hint="give a file that `smoothswap train embedder` or `smoothswap convert` wrote",
         )
     return embedder
+
+
+def embedder_path(file_or_name: Path | str) -> Path:
+    """An embedder's file: the path itself, or for the name of one that comes with weights a copy in the cache folder.
+
+    Raises:
+        InputError, UnknownNameError: as `build_pretrained`.
+        WorkError: the disk is full.
+    """
+    if not is_name(file_or_name):
+        return Path(file_or_name)
+    built = build_pretrained(str(file_or_name))
+    file = cache_folder() / "embedders" / f"{file_or_name}-{weights.weights_sha256(built)[:16]}.safetensors"
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        weights.save(built, file)
+    return file

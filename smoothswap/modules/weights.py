@@ -6,6 +6,7 @@ facts (training data, images seen) can be stored beside it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,3 +144,20 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> 
             hint="build the model with the options it was trained with",
         )
     module.load_state_dict(dict(state), strict=True)
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Digest of a model's weights and buffers: names, shapes and values.
+
+    Values are rounded to half precision first, so that a model keeps its digest when it is stored in half.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        value = value.detach().cpu()
+        value = value.to(torch.float16) if value.is_floating_point() else value
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()

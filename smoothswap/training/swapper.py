@@ -13,15 +13,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.files import write_aside
 from smoothswap.core.interfaces import FaceDataset
-from smoothswap.evaluation.protocol import weights_sha256
 from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
-from smoothswap.modules.pretrained import build_pretrained, is_name
+from smoothswap.modules.pretrained import embedder_path
 from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
@@ -102,7 +100,7 @@ def train_swapper(
                 hint="name the embedder.safetensors of `smoothswap train embedder`, or one that comes with weights: "
                 "--embedder FILE or --embedder sface",
             )
-        embedder_file = out / EMBEDDER if embedder is None else _embedder_file(embedder)
+        embedder_file = out / EMBEDDER if embedder is None else embedder_path(embedder)
         command = how_to_resume("swapper", out, accelerator, devices)
         fabric = make_fabric(accelerator, devices, precision, timeout)
         if recipe.threads:
@@ -125,18 +123,6 @@ def train_swapper(
                 deadline=deadline,
                 messages=work.messages,
             ).run()
-
-
-def _embedder_file(embedder: Path | str) -> Path:
-    """The file of an embedder: the path itself, or one in the cache folder for an embedder that comes with weights."""
-    if not is_name(embedder):
-        return Path(embedder)
-    built = build_pretrained(str(embedder))
-    file = cache_folder() / "embedders" / f"{embedder}-{weights_sha256(built)[:16]}.safetensors"
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        weights.save(built, file)
-    return file
 
 
 def _starts(start_from: Path | str | None) -> dict[str, Path]:

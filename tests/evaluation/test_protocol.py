@@ -5,7 +5,8 @@ import dataclasses
 import torch
 
 import smoothswap
-from smoothswap.evaluation.protocol import Protocol, component_name, weights_sha256
+from smoothswap.evaluation.protocol import Protocol, component_name
+from smoothswap.modules.weights import weights_sha256
 
 PROTOCOL = Protocol(
     judge="small_resnet",

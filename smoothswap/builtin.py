@@ -119,6 +119,7 @@ _COMPONENTS = (
     _row("swap_loss", "adversarial", "losses.adversarial:AdversarialLoss", "non-saturating logistic loss"),
     _row("swap_loss", "identity", "losses.identity:IdentityLoss", "λ_id: one minus the cosine to the source"),
     _row("swap_loss", "change", "losses.change:ChangeLoss", "λ_chg: mean squared difference to the target picture"),
+    _row("swap_loss", "grid", "losses.grid:GridLoss", "how visible the patches of a generator are"),
     _row("swap_loss", "truth", "losses.truth:TruthLoss", "difference to the true swap, where the data knows it"),
     _row(
         "swap_loss",

@@ -77,8 +77,9 @@ def swapper_photos_128() -> SwapperRecipe:
         losses={
             "truth": LossTerm("truth", weight=10.0),
             "features": LossTerm("features"),
-            "identity": LossTerm("identity", {"enough": 0.7}, weight=4.0),
-            "adversarial": LossTerm("adversarial", weight=0.5),
+            "identity": LossTerm("identity", {"enough": 0.7}, weight=2.5),
+            "adversarial": LossTerm("adversarial", weight=1.0),
+            "grid": LossTerm("grid", {"patch": 4}, weight=50.0),
         },
         blend_identities=0.5,
         images=60_000,

@@ -11,6 +11,7 @@ import torch
 from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.change import ChangeLoss
+from smoothswap.losses.grid import GridLoss
 from smoothswap.losses.identity import IdentityLoss
 from smoothswap.losses.swap_batch import SwapBatch
 
@@ -153,3 +154,42 @@ def test_errors() -> None:
         ADVERSARIAL(batch())
     with pytest.raises(ArgumentError, match="the batch has no identity vectors"):
         IDENTITY(batch())
+
+
+def patterned(kind: str, size: int = 66) -> torch.Tensor:
+    """Pictures of what a swap changed: smooth, noise, seams every four pixels, dots in every patch of four."""
+    line = torch.arange(size)
+    if kind == "smooth":
+        change = torch.sin(line / 5)[:, None] * torch.cos(line / 7)
+    elif kind == "noise":
+        change = torch.randn(size, size)
+    elif kind == "seams":
+        change = (line[:, None] // 4 + line // 4) % 2 * 1.0
+    else:
+        change = ((line[:, None] % 4 == 1) & (line % 4 == 2)) * 1.0
+    return (0.2 * change).expand(2, 3, size, size)
+
+
+@pytest.mark.parametrize("kind", ["seams", "dots"])
+def test_grid_sees_patches_and_little_else(kind: str) -> None:
+    loss, target = GridLoss(GridLoss.Config()), torch.rand(2, 3, 66, 66) - 0.5
+    grid = loss(batch(swapped=target + patterned(kind), target=target))
+    for other in ("smooth", "noise"):
+        assert grid > 4 * loss(batch(swapped=target + patterned(other), target=target))
+    assert grid > 4 * GridLoss(GridLoss.Config(patch=3))(batch(swapped=target + patterned(kind), target=target))
+    assert loss(batch(swapped=target, target=target)) == 0
+
+
+def test_grid_by_hand() -> None:
+    # Along a row the neighbours differ by 1 at every fourth place; down a column not at all.
+    swapped = (torch.arange(9) // 4 % 2 * 1.0).expand(1, 3, 9, 9).clone().requires_grad_()
+    loss = GridLoss(GridLoss.Config())(batch(1, swapped=swapped, target=torch.zeros(1, 3, 9, 9)))
+    assert loss.item() == pytest.approx(0.5 * (0.75 + 3 * 0.25) / 4)
+    loss.backward()
+    assert swapped.grad is not None
+    assert swapped.grad.any()
+
+
+def test_grid_needs_more_than_a_patch() -> None:
+    with pytest.raises(ArgumentError, match="no grid of 4 pixels"):
+        GridLoss(GridLoss.Config())(batch())

@@ -21,13 +21,13 @@ from typing import Any, Literal
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import make_folder, write_aside
+from smoothswap.data.origin import REPORT, origin_files
 from smoothswap.pipeline import align_one
 from smoothswap.pipeline.align_one import Job
 from smoothswap.pipeline.manifest import Entry, Manifest
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm")
-REPORT = "report.json"
 _FURTHER_FACE = re.compile(r"-face\d+$")
 
 
@@ -43,6 +43,7 @@ class AlignReport:
         skipped: photographs that an earlier run had finished.
         failures: photographs without a crop, and why.
         seconds: how long it took.
+        origin: files in `folder` that say where the photographs came from, with their sha256.
     """
 
     folder: Path
@@ -52,10 +53,13 @@ class AlignReport:
     skipped: int
     failures: Mapping[str, str]
     seconds: float
+    origin: Mapping[str, str]
 
     def __str__(self) -> str:
         made = f"{self.crops} crops of {self.pictures - len(self.failures)} photographs in {self.out}"
         lines = [f"{made} ({self.seconds:.1f} s, {self.skipped} photographs were done before)"]
+        if self.origin:
+            lines.append(f"where they came from says {', '.join(self.origin)} in {self.folder}")
         if self.failures:
             lines.append(f"{len(self.failures)} of {self.pictures} photographs gave no crop:")
             reasons = Counter(self.failures.values())
@@ -75,6 +79,7 @@ class AlignReport:
             "skipped": self.skipped,
             "failures": dict(self.failures),
             "seconds": round(self.seconds, 3),
+            "origin": dict(self.origin),
         }
 
 
@@ -145,6 +150,7 @@ def align_folder(
         skipped=len(jobs) - len(todo),
         failures={entry.source: entry.failure for entry in entries if entry.failure},
         seconds=time.monotonic() - started,
+        origin=origin_files(folder),
     )
     with write_aside(out / REPORT) as aside:
         aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError, CheckpointError
+from smoothswap.data.origin import origins
 from smoothswap.training.broken import keep_broken, of_all_processes
 from smoothswap.training.checkpoint import load_checkpoint, save_checkpoint
 from smoothswap.training.device import seed_step
@@ -159,10 +160,14 @@ class Loop:
         if resume:
             messages = [*messages, *self._restore()]
         self._started_from = kept_start(folder)
+        self._origins = origins(part.options for part in (recipe.data, *getattr(recipe, "mix", {}).values()))
         self._first = fabric.global_rank == 0
         self.log: Log = (
             RunLog(folder, start=self.images, total=recipe.images, progress=progress) if self._first else SilentLog()
         )
+        for origin in self._origins:
+            if origin["files"]:
+                messages = [*messages, f"photographs of {origin['folder']}: see {', '.join(origin['files'])} there"]
         for message in messages:
             self.log.say(message, "yellow")
 
@@ -276,6 +281,8 @@ class Loop:
             notes = {"recipe": self.recipe.name, "images": self.images, "seconds": round(self.seconds)}
             if self._started_from:
                 notes |= {"started_from": self._started_from}
+            if self._origins:
+                notes |= {"photographs": self._origins}
             path = self.work.save_weights(self.folder, notes)
         self.fabric.barrier()
         return path

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from smoothswap.core.errors import InputError, WorkError
+from smoothswap.data.origin import origin_of
 from smoothswap.pipeline import align_folder, align_one
 from smoothswap.pipeline.face import Face
 
@@ -162,3 +164,15 @@ def test_a_process_that_was_not_prepared(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(align_one, "_state", None)
     with pytest.raises(WorkError, match="not prepared"):
         align_one.run(align_one.Job(source="a", stem="a", stamp=(0, 0)))
+
+
+def test_the_report_says_where_the_photographs_came_from(photographs: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "photographs"
+    shutil.copytree(photographs, copy)
+    plain = align_folder(copy, tmp_path / "plain", size=16, workers=1, landmarker="test_bright")
+    assert plain.origin == {}
+    (copy / "manifest.csv").write_text("file,licence\nanna/1.jpg,public domain\n")
+    report = align_folder(copy, tmp_path / "told", size=16, workers=1, landmarker="test_bright")
+    assert list(report.origin) == ["manifest.csv"]
+    assert f"says manifest.csv in {copy}" in str(report)
+    assert origin_of(tmp_path / "told") == {"folder": "photographs", "files": dict(report.origin)}

@@ -160,8 +160,8 @@ def swapper(
         typer.Option(
             metavar="FOLDER",
             help="Train on this folder: pictures, each of another person; or one sub-folder of pictures for each "
-            "person; or tar shards. A tenth is held out to measure on. A recipe that mixes photographs in, such as "
-            "`photos_64`, takes them from here and keeps its own data beside. Left out: the recipe's data.",
+            "person; or tar shards. A tenth is held out to measure on. A recipe of photographs, such as "
+            "`photos_128`, takes a folder that `smoothswap align` wrote. Left out: the recipe's data.",
             show_default=False,
         ),
     ] = None,
@@ -196,7 +196,8 @@ def swapper(
     duration = _seconds(limit)
     wanted = {}
     if data is not None:
-        named = training.recipe("swapper", recipe or "faceworld_64")
+        name = recipe or (training.recipe_of_run(out).name if resume else "faceworld_64")
+        named = training.recipe("swapper", name) if name in training.recipe_names("swapper") else None
         wanted = training.overrides_for_folder(data, "swapper", named)
     result = training.train_swapper(
         _recipe("swapper", out, recipe, wanted, changes, resume=resume),

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from aligned import write_people
 from benchmarks import facts, gpu, gpu_train, pack_photographs, supcon_form, table
 from benchmarks.clock import Clock, Turns
 from benchmarks.memory import _sampled, peak_bytes
@@ -288,32 +289,17 @@ def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
     assert all(-1 <= own["gradient_consistency"] <= 1 for own in found.values())
 
 
-def aligned_folder(folder: Path) -> Path:
-    """Forty photographs of twenty people, as `align` leaves them."""
-    import numpy as np
-    from PIL import Image
-
-    points = [[0.4, 0.45], [0.6, 0.45], [0.5, 0.57], [0.42, 0.68], [0.58, 0.68]]
-    rows = [{"settings": {}}]
-    for number in range(40):
-        name = f"{number % 20}/{number}.png"
-        pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / name)
-        rows.append({"source": name, "stamp": [1, 1], "crops": [{"file": name, "points": points}], "failure": ""})
-    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return folder
-
-
 def test_photographs_are_packed_and_unpacked_with_their_points(tmp_path, capsys):
     from smoothswap.data.crop_points import crop_points
 
-    folder, tar = aligned_folder(tmp_path / "aligned"), tmp_path / "photographs.tar"
+    folder, tar = write_people(tmp_path / "aligned", 20, 2), tmp_path / "photographs.tar"
     assert pack_photographs.main([str(folder), str(tar), "--size", "24"]) == 0
     assert "40 photographs" in capsys.readouterr().err
     (tmp_path / "run").mkdir()
     out, embedder = pack_photographs.unpack(tar, tmp_path / "run")
-    assert sorted(crop_points(out)) == sorted(f"{number % 20}/{number}.jpg" for number in range(40))
+    assert sorted(crop_points(out)) == sorted(
+        f"{person:02}/{number}.jpg" for person in range(20) for number in range(2)
+    )
     assert all((out / name).is_file() for name in crop_points(out))
     assert pack_photographs.unpack(tmp_path / "gone.tar", tmp_path / "run") == (out, embedder), "it is there already"
     before = tar.read_bytes()
@@ -326,7 +312,7 @@ def test_photographs_are_packed_and_unpacked_with_their_points(tmp_path, capsys)
 
 @pytest.mark.slow
 def test_gpu_train_program_trains_on_packed_photographs(tmp_path):
-    folder, tar = aligned_folder(tmp_path / "aligned"), tmp_path / "photographs.tar"
+    folder, tar = write_people(tmp_path / "aligned", 20, 2), tmp_path / "photographs.tar"
     assert pack_photographs.main([str(folder), str(tar)]) == 0
     gpu_train_program(tmp_path, "--photographs", str(tar))
     recipe = json.loads((tmp_path / "out" / "recipe.json").read_text("utf-8"))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aligned import write_people
 from PIL import Image
 
 import smoothswap
@@ -169,6 +170,28 @@ def test_a_recipe_s_losses_and_data_sets_are_shown_as_they_are_set(run: Run) -> 
     shown = [word for line in lines[at : at + 3] for word in line]
     assert shown == ["losses.change", "change", "weight=2", "weight_before=0.25", "changes_at=10000"]
     assert next(line for line in lines if line[:1] == ["mix"])[1:6] == ["none", "share", ">", "0,", "<"]
+
+
+def test_a_run_on_photographs_goes_on_with_the_words_it_began_with(run: Run, tmp_path: Path) -> None:
+    importlib.import_module("training.tiny")
+    folder = write_people(tmp_path / "aligned", 20, 2)
+    options = {"dim": 8, "widths": (8, 8), "blocks": (1, 1), "flat_channels": 4, "hidden": 16}
+    f = smoothswap.save(smoothswap.build("small_resnet", input_size=16, **options), tmp_path / "f.safetensors")
+    small = {
+        "image_size": 16, "batch_size": 4, "mix.photos.share": 0.5, "images": 8, "generator.base_channels": 8,
+        "generator.channel_multipliers": "1,1", "generator.attention_resolutions": "", "generator.patch": 2,
+        "generator.crop_scale": 1, "losses.features": "none", "losses.adversarial": "none", "data.held_out": 0.3,
+    }  # fmt: skip
+    changes = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    words = ["train", "swapper", "--data", folder, "--embedder", f, "--accelerator", "cpu", "--no-progress"]
+    words += ["--out", tmp_path / "run"]
+    first = run(*words, "--recipe", "photos_128", *changes)
+    assert first.code == 0, first.err
+    again = run(*words, "--resume")
+    assert again.code == 0, again.err
+    other = run(*words[:3], tmp_path, *words[4:], "--resume")
+    assert other.code == 2
+    assert "smoothswap align" in other.err
 
 
 def test_the_time_of_a_call_ends_it_and_the_next_one_goes_on(run: Run, tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from aligned import POINTS, write_aligned
 
 import smoothswap
 from smoothswap.core.errors import InputError
@@ -27,22 +25,7 @@ from smoothswap.data.face_paste import (
 )
 from smoothswap.data.pasted_faces import PastedFaces
 
-POINTS = 0.5 + 0.12 * (FACE - [0, 0.5])  # a frontal face in the middle of a picture
 TURNED = POINTS + np.array([(0, 0), (0, 0), (0.05, 0), (0, 0), (0, 0)])
-
-
-def write_aligned(root: Path, faces: Mapping[str, tuple[int, Any]], side: int = 48) -> Path:
-    """A folder as `align` leaves it: pictures of one grey with some grain, and their points."""
-    rows = []
-    for number, (name, (grey, points)) in enumerate(faces.items()):
-        grain = np.random.default_rng(number).integers(-8, 9, (side, side, 3))
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((grey + grain).astype(np.uint8)).save(root / name)
-        crops = [{"file": name, "points": None if points is None else points.tolist()}]
-        rows.append({"source": name, "stamp": [1, 1], "crops": crops, "failure": ""})
-    lines = [{"settings": {}}, *rows]
-    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    return root
 
 
 def pasted(root: Path, **options: object) -> PastedFaces:

@@ -197,7 +197,9 @@ def swapper(
     wanted = {}
     if data is not None:
         name = recipe or (training.recipe_of_run(out).name if resume else "faceworld_64")
-        named = training.recipe("swapper", name) if name in training.recipe_names("swapper") else None
+        known = name in training.recipe_names("swapper")
+        # What the user leaves out, or names a folder for, needs none from here.
+        named = training.recipe("swapper", name, _changes(changes)) if known else None
         wanted = training.overrides_for_folder(data, "swapper", named)
     result = training.train_swapper(
         _recipe("swapper", out, recipe, wanted, changes, resume=resume),

@@ -34,4 +34,5 @@ def _points(crop: Any) -> Points | None:
         points = np.array(crop["points"], dtype=np.float64)
     except (KeyError, TypeError, ValueError):
         return None
-    return points if points.shape == (5, 2) and np.isfinite(points).all() else None
+    usable = points.shape == (5, 2) and np.isfinite(points).all() and np.ptp(points, axis=0).max() > 0
+    return points if usable else None

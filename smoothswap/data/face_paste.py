@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Points = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
+from smoothswap.data.crop_points import Points
 
 FACE = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.571), (-0.415, 1.156), (0.415, 1.156)])
 """The five points of an average face in its own coordinates, after ArcFace's template."""
@@ -60,8 +58,9 @@ class Similarity:
 
 def pose_of(points: Points) -> Points:
     """[10] what five points [..., 5, 2] say of a pose: where they lie in the face's own coordinates."""
-    flat = points.reshape(-1, 5, 2)
-    return np.stack([_apply(Similarity.fit(own, FACE), own).ravel() for own in flat]).reshape(*points.shape[:-2], 10)
+    flat = torch.from_numpy(points.reshape(-1, 5, 2))
+    own = [Similarity.fit(five.numpy(), FACE)(five).flatten() for five in flat]
+    return torch.stack(own).reshape(*points.shape[:-2], 10).numpy()
 
 
 def mirrored(points: Points) -> Points:
@@ -89,7 +88,7 @@ def bend(picture: Tensor, points: Points, chance: np.random.Generator, strength:
     knots = torch.from_numpy(chance.normal(0, 0.4 * strength, (1, 2, _KNOTS, _KNOTS))).float()
     waves = F.interpolate(knots, size=(S, S), mode="bicubic", align_corners=True)[0].movedim(0, -1)
     from_middle = own - torch.tensor([0.0, _MIDDLE])
-    moved = (from_middle * stretch + waves) * near[..., None] * abs(face.turn)
+    moved = Similarity(face.turn, 0)((from_middle * stretch + waves) * near[..., None])
     bent = _sample(picture, _places(S) + moved)
     at = torch.from_numpy(points).float()
     shifts = _sample(moved.movedim(-1, 0), at[None])[:, 0].T  # [5, 2]
@@ -187,8 +186,3 @@ def _sample(picture: Tensor, places: Tensor) -> Tensor:
     """[C, H, W] values of a picture [C, S, S] at places [H, W, 2]; outside of it those of its edge."""
     grid = (2 * places - 1)[None].to(picture.dtype)
     return F.grid_sample(picture[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-
-
-def _apply(similarity: Similarity, points: Points) -> Points:
-    z = similarity.turn * (points @ [1, 1j]) + similarity.shift
-    return np.stack([z.real, z.imag], axis=-1)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+_log = logging.getLogger(__name__)
 REPORT = "report.json"
 """What `smoothswap align` writes beside its crops."""
-_SAY = ("manifest.csv", "manifest.json", "sources.*", "license*", "licence*", "readme*", "attribution*")
+_SAY = ("manifest", "sources", "license", "licence", "readme", "attribution")
+_SUFFIXES = ("", ".txt", ".md", ".csv", ".json")
 
 
 def origin_files(folder: Path) -> dict[str, str]:
     """The files directly in a folder that by their names say where its photographs came from, with their sha256."""
-    files = sorted(file for file in folder.iterdir() if any(fnmatch(file.name.lower(), name) for name in _SAY))
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+    said = {}
+    for file in sorted(folder.iterdir()):
+        if file.stem.lower() in _SAY and file.suffix.lower() in _SUFFIXES and file.is_file():
+            try:
+                with file.open("rb") as opened:
+                    said[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+            except OSError as cause:
+                _log.warning("%s may say where the photographs came from, and cannot be read: %s", file, cause.strerror)
+    return said
 
 
 def origin_of(folder: Path) -> dict[str, Any]:

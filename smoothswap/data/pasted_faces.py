@@ -16,10 +16,10 @@ from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.crop_points import MANIFEST, Points, crop_points
-from smoothswap.data.decode import SUFFIXES
 from smoothswap.data.face_paste import Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
 from smoothswap.data.identity_folder import IdentityFolder
 from smoothswap.data.image_folder import ImageFolder
+from smoothswap.data.layout import folder_layout
 from smoothswap.modules.face_input import crop_window
 
 _log = logging.getLogger(__name__)
@@ -141,22 +141,29 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         return self.config.mirror and chance.random() < 0.5
 
     def _face(self, photograph: int, flip: bool) -> _Face:
-        picture, image = self.pictures.readable(int(self._picture[photograph]))
-        photograph = self._photograph.get(picture, photograph)  # what stands in for a broken file has its own points
+        """A photograph, or what stands in where its file is broken: with points and person of its own."""
+        for step in range(len(self._person)):
+            picture, image = self.pictures.readable(int(self._picture[(photograph + step) % len(self._person)]))
+            if picture in self._photograph:
+                break  # else it stands in for a broken file, and it is not known where its face is
+        photograph = self._photograph[picture]
         scaled, points = image.float() / 255, self._points[photograph]
         return _Face(photograph, scaled.flip(2), mirrored(points)) if flip else _Face(photograph, scaled, points)
 
     def _other_face(self, photograph: int, target: Tensor, points: Points, chance: np.random.Generator) -> Tensor:
         """Someone else in nearly that pose and with nearly that mouth, laid over the target."""
-        pool = chance.integers(0, len(self._person), _POOL)
-        pool = pool[self._person[pool] != self._person[photograph]]
+        person = self._person[photograph]
+        pool = np.unique(chance.integers(0, len(self._person), _POOL))
+        pool = pool[self._person[pool] != person]
         if not len(pool):
-            pool = np.flatnonzero(self._person != self._person[photograph])
+            pool = np.flatnonzero(self._person != person)
         poses = [pose_of(points)] + ([pose_of(mirrored(points))] if self.config.mirror else [])
         far = np.stack([np.square(self._poses[pool] - pose).sum(1) for pose in poses])  # [1 or 2, pool]
         nearest = np.argsort(far.min(0), kind="stable")[: self.config.candidates]
         faces = [self._face(int(pool[place]), flip=bool(far[:, place].argmin())) for place in nearest]
         mouth = mouth_of(target, points)
+        # Broken files may have been stood in for by the very person who is to be covered.
+        faces = [face for face in faces if self._person[face.photograph] != person] or faces
         best = min(faces, key=lambda face: float((mouth_of(face.picture, face.points) - mouth).square().mean()))
         return laid_over(best.picture, best.points, points, chance, self.config.jitter)
 
@@ -168,7 +175,9 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         others = others[others != truth.photograph]
         if not len(others):
             return truth.picture.flip(2)
-        return self._face(int(chance.choice(others)), self._flips(chance)).picture
+        face = self._face(int(chance.choice(others)), self._flips(chance))
+        own = face.photograph != truth.photograph and self._person[face.photograph] == self._person[truth.photograph]
+        return face.picture if own else truth.picture.flip(2)
 
 
 def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
@@ -182,6 +191,6 @@ def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
         "crop_template": config.crop_template,
         "crop_scale": config.crop_scale,
     }
-    if root.is_dir() and any(file.suffix.lower() in SUFFIXES for file in root.iterdir()):
+    if folder_layout(root) == "image_folder":
         return ImageFolder(ImageFolder.Config(**options))
     return IdentityFolder(IdentityFolder.Config(**options, min_images=1))

@@ -19,6 +19,7 @@ class GridLoss(nn.Module):
         L_grid = mean over batch, axes and phases k of  |m_k − mean of all m|,
         m_k = mean |d(i + 1) − d(i)| over the places i with i mod p = k,   d = x_swap − x_target
 
+    (without the last places where these do not make a whole patch).
     Differences of neighbours are as large at one phase of the patches as at any other, unless the patches show: as
     seams, or as dots that come again in every one. An identity loss likes such patterns, and a small discriminator
     overlooks them.

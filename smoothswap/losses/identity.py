@@ -50,10 +50,10 @@ class IdentityLoss(nn.Module):
         """
         if not batch.z_swapped:
             raise ArgumentError("the batch has no identity vectors")
-        each = [self.distance(z, other) for z, other in zip(batch.z_swapped, batch.z_source, strict=True)]
+        each = [self._distance(z, other) for z, other in zip(batch.z_swapped, batch.z_source, strict=True)]
         return torch.stack(each).mean()
 
-    def distance(self, z_swap: Tensor, z_source: Tensor) -> Tensor:
+    def _distance(self, z_swap: Tensor, z_source: Tensor) -> Tensor:
         """What the vectors [B, D] of one embedder add, the mean over the batch: a scalar."""
         same_shape(z_swap, z_source, "z_swap", "z_source")
         z_swap, z_source = vectors(z_swap, "z_swap"), vectors(z_source, "z_source")

@@ -31,7 +31,7 @@ class SwapBatch:
         source: the pictures of the people that were put in.
         self_pair: bool [B], pairs whose source is their target.
         z_swapped: identity vectors of `swapped` by each frozen embedder, E × [B, D_e], with their graph.
-        z_source: those of `source`, without.
+        z_source: those of `source`, without; with the recipe's `blend_identities`, of some pairs between two sources.
         logits: [B, 1] of the discriminator on `swapped`, positive for real; None where no loss needs them.
         truth: the true swaps, where the data set knows them.
         face: [B, 2, S, S], share of each pixel, 0 … 1, that is face in the target and in the true swap.

@@ -78,7 +78,19 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         InputError: there is no such file.
         CheckpointError: the file is damaged, or no model of smoothswap's.
     """
-    path = Path(path)
+    return _read(Path(path), tensors=True)
+
+
+def read_header(path: Path | str) -> dict[str, Any]:
+    """What a model file says of itself: `kind`, `name`, `config`, `notes`, …, without its tensors.
+
+    Raises:
+        InputError, CheckpointError: as `read`.
+    """
+    return _read(Path(path), tensors=False)[0]
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise InputError(
             f"no model file {str(path)!r}",
@@ -88,7 +100,7 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            state = {key: file.get_tensor(key) for key in file.keys() if tensors}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as cause:
         raise CheckpointError(
             f"{str(path)!r} cannot be read as safetensors",

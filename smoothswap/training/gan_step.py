@@ -92,7 +92,7 @@ class GanStep:
             with torch.no_grad():
                 z_source = [embed(embedder, inputs.source, self.crop) for embedder in self.embedders]
                 if self.recipe.blend_identities:
-                    free = ~inputs.knows.clone()
+                    free = ~inputs.knows
                     free[:k] = False
                     z_source = blend_identities(z_source, free, self.recipe.blend_identities)
             swapped = self.generator(target, z_source[0])

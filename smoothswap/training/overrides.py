@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.crop_points import MANIFEST
-from smoothswap.data.decode import SUFFIXES
+from smoothswap.data.layout import folder_layout
 from smoothswap.training.override_maps import change_map
 from smoothswap.training.parts import option_names, options_of
 from smoothswap.training.recipe_parts import Part
@@ -99,17 +98,10 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
             hint=f"name a folder with {'images, with ' if nameless else ''}one sub-folder for each person, "
             "or with .tar shards",
         )
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
-    except OSError as cause:
-        raise InputError(f"cannot read the folder {str(folder)!r}", str(cause.strerror)) from cause
-    if any(name.endswith(".tar") for name in names):
-        layout, where = "webdataset", "shards"
-    elif nameless and any(Path(name).suffix.lower() in SUFFIXES for name in names):
-        layout, where = "image_folder", "folder"
-    else:
-        layout, where = "identity_folder", "folder"
+    layout = folder_layout(folder)
+    if layout == "image_folder" and not nameless:
+        layout = "identity_folder"
+    where = "shards" if layout == "webdataset" else "folder"
     open_parts = without_folder(recipe)
     if not open_parts:
         return {"data.name": layout, f"data.{where}": str(folder)}
@@ -118,12 +110,13 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
         if part.name == "same_person" and layout != "identity_folder":
             overrides[name] = "none"
             continue
-        if part.name == "pasted_faces" and MANIFEST not in names:
+        if part.name == "pasted_faces" and not (folder / MANIFEST).is_file():
+            without = f"; or train without: --set {name}=none" if name != "data" else ""
             raise InputError(
                 f"the data set {part.name!r} needs to know where the faces in {str(folder)!r} are",
                 f"it has no {MANIFEST}, which `smoothswap align` writes beside its crops",
-                hint=f"smoothswap align {folder} {folder}-aligned, then train on that folder; "
-                f"or train without: --set {name}=none",
+                hint=f"smoothswap align {'PHOTOGRAPHS' if layout == 'webdataset' else folder} {folder}-aligned, then "
+                f"train on that folder{without}",
             )
         if part.name == "image_folder" and layout != part.name:
             # By person, so that all parts hold the same people out.

@@ -61,7 +61,7 @@ def swapper_photos_64() -> SwapperRecipe:
 def swapper_photos_128() -> SwapperRecipe:
     """The same at 128 px, without rendered heads: `--data FOLDER --embedder sface`.
 
-    In patches of four pixels the generator costs what that of 64 px costs.
+    In patches of four pixels the generator costs little more than that of 64 px.
     """
     held_out = {"mirror": True, "held_out": 0.05}
     pasted = {**held_out, "finer": 1, "tone": 0.3, "candidates": 6}

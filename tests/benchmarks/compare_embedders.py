@@ -44,7 +44,7 @@ def main() -> None:
     found = {run: measure(embedder_of(run), asked) for run in asked.runs}
     kinds: dict[str, list[dict[str, float]]] = defaultdict(list)
     for run, values in found.items():
-        kinds[re.sub(r"-\d+$", "", Path(run).name)].append(values)
+        kinds[kind_of(run)].append(values)
     figures = list(next(iter(found.values())))
     print(_row("embedder", "runs", *figures))
     print(_row(*["---"] * (2 + len(figures))))
@@ -52,6 +52,12 @@ def main() -> None:
         print(_row(kind, str(len(own)), *(_spread([one[name] for one in own]) for name in figures)))
     if asked.json is not None:
         asked.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+
+def kind_of(run: str) -> str:
+    """What runs of one kind have in common: their folder, without the number at its end."""
+    path = Path(run)
+    return re.sub(r"-\d+$", "", str(path.parent if path.suffix else path))
 
 
 def embedder_of(run: str) -> nn.Module:

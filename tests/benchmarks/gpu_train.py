@@ -1,7 +1,7 @@
 """`make gpu-train`: trains the guided 128 px recipe on a CUDA machine for a few minutes, and leaves small files.
 
     python tests/benchmarks/gpu_train.py [--out gpu-train] [--run runs/gpu-train] [--for 9m] [--calls 1]
-        [--embedder FILE | --photographs TAR] [--slowest 20] [--set KEY=VALUE …] [--device cpu --tiny]
+        [--embedder FILE] [--photographs TAR] [--slowest 20] [--set KEY=VALUE …] [--device cpu --tiny]
 
 It stands beside gpu.py, since both are what a borrowed GPU is used for, and both are tried by test_drivers.py.
 
@@ -41,7 +41,7 @@ from benchmarks.pack_photographs import unpack
 
 import smoothswap
 from smoothswap.core.assets import shipped
-from smoothswap.core.errors import SmoothSwapError, WorkError
+from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 from smoothswap.modules import weights
 from smoothswap.training import SwapperRecipe, TrainResult, load_recipe, recipe, train_swapper
 from smoothswap.training.overrides import overrides_for_folder
@@ -75,6 +75,7 @@ TINY_WORLD = {
 }
 TINY_PHOTOGRAPHS = {
     "generator.patch": "2",
+    "losses.grid.patch": "2",
     "mix.photos.share": "0.5",
     "data.held_out": "0.5",
     "mix.photos.held_out": "0.5",
@@ -179,6 +180,11 @@ def train(asked: argparse.Namespace, end: float) -> str:
     check_size(named)
     own = load_recipe(run / "recipe.json") if resume else named
     assert isinstance(own, SwapperRecipe)
+    if own.name != named.name:
+        raise InputError(
+            f"the run in {str(run)!r} is of the recipe {own.name!r}, not {named.name!r}",
+            hint="name another folder: RUN_FOLDER=… of make, --run here",
+        )
     embedder = None if resume else asked.embedder or usual
 
     def part(wanted: SwapperRecipe, seconds: float, *, again: bool) -> TrainResult:

@@ -10,6 +10,7 @@ what is unpacked is an aligned folder again. The embedder goes in as float16. Mo
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import sys
@@ -25,6 +26,7 @@ from smoothswap.core.errors import InputError, SmoothSwapError
 from smoothswap.core.files import write_aside
 from smoothswap.core.journal import read_rows
 from smoothswap.data.crop_points import MANIFEST, crop_points
+from smoothswap.data.origin import REPORT, origin_of
 from smoothswap.modules import weights
 from smoothswap.modules.pretrained import build_pretrained, is_name
 
@@ -56,10 +58,10 @@ def pack(folder: Path, out: Path, embedder: str, size: int, quality: int) -> int
     Raises:
         InputError: nothing aligned in the folder, no such embedder, or a tar of more than 45 MB.
     """
-    points = crop_points(folder)
+    points = {name: own for name, own in crop_points(folder).items() if (folder / name).is_file()}
     if not points:
         raise InputError(f"{str(folder)!r} has no {MANIFEST} with points", hint=f"smoothswap align PHOTOS {folder}")
-    known = {crop["file"]: crop for row in read_rows(folder / MANIFEST) for crop in row["crops"]}
+    known = {crop["file"]: crop for row in read_rows(folder / MANIFEST) for crop in row.get("crops") or ()}
     lines = [json.dumps({"settings": {"packed": size}})]
     with write_aside(out) as aside, tarfile.open(aside, "w") as tar:
         for name in sorted(points):
@@ -67,6 +69,8 @@ def pack(folder: Path, out: Path, embedder: str, size: int, quality: int) -> int
             _add(tar, f"{FOLDER}/{packed}", _jpeg(folder / name, size, quality))
             lines.append(json.dumps({"source": name, "stamp": [0, 0], "crops": [{**known[name], "file": packed}]}))
         _add(tar, f"{FOLDER}/{MANIFEST}", ("\n".join(lines) + "\n").encode())
+        origin = origin_of(folder)
+        _add(tar, f"{FOLDER}/{REPORT}", json.dumps({"folder": origin["folder"], "origin": origin["files"]}).encode())
         _add(tar, EMBEDDER, _embedder(embedder))
         if (needed := tar.offset) > LARGEST:
             raise InputError(
@@ -80,17 +84,22 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
     """Put the photographs and the embedder of a tar into a run's folder; where they lie there.
 
     Raises:
-        InputError: it is no such tar.
+        InputError: it is no such tar, or the run has the photographs of another one.
     """
-    folder, embedder = run / FOLDER, run / f"packed-{EMBEDDER}"
-    if folder.is_dir() and embedder.is_file():
-        return folder, embedder
+    folder, embedder, mark = run / FOLDER, run / f"packed-{EMBEDDER}", run / f"{FOLDER}.sha256"
     try:
+        with tar.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        if mark.is_file():
+            if mark.read_text("utf-8") != digest:
+                raise InputError(f"{str(run)!r} has the photographs of another tar", hint="name another run folder")
+            return folder, embedder
         with tempfile.TemporaryDirectory(dir=run) as aside, tarfile.open(tar) as opened:
             opened.extractall(aside, filter="data")
             (Path(aside) / EMBEDDER).rename(embedder)
             (Path(aside) / FOLDER).rename(folder)
-    except (OSError, tarfile.TarError) as cause:
+        mark.write_text(digest, "utf-8")
+    except (OSError, EOFError, tarfile.TarError) as cause:
         raise InputError(
             f"{str(tar)!r} cannot be unpacked", str(cause), hint="make it with tests/benchmarks/pack_photographs.py"
         ) from cause
@@ -98,11 +107,14 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
 
 
 def _jpeg(file: Path, size: int, quality: int) -> bytes:
-    with Image.open(file) as image:
-        small = image.convert("RGB")
-        small.thumbnail((size, size), Image.Resampling.LANCZOS)
-        made = io.BytesIO()
-        small.save(made, "JPEG", quality=quality)
+    try:
+        with Image.open(file) as image:
+            small = image.convert("RGB")
+    except OSError as cause:
+        raise InputError(f"{str(file)!r} cannot be read", str(cause), hint="remove it, or align it again") from cause
+    small.thumbnail((size, size), Image.Resampling.LANCZOS)
+    made = io.BytesIO()
+    small.save(made, "JPEG", quality=quality)
     return made.getvalue()
 
 

@@ -281,7 +281,7 @@ def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
     head, _, supcon, softmax = capsys.readouterr().out.splitlines()
     assert head.startswith("| embedder | runs | auc |")
     assert head.endswith("| interpolation_count | gradient_consistency |")
-    assert supcon.startswith("| supcon | 2 |")
+    assert supcon.startswith(f"| {tmp_path / 'supcon'} | 2 |")
     assert supcon.count("±") == head.count("|") - 3
     assert "±" not in softmax
     found = json.loads((tmp_path / "found.json").read_text("utf-8"))
@@ -291,6 +291,7 @@ def test_embedders_side_by_side(tmp_path, monkeypatch, capsys):
 
 def test_photographs_are_packed_and_unpacked_with_their_points(tmp_path, capsys):
     from smoothswap.data.crop_points import crop_points
+    from smoothswap.data.origin import origin_of
 
     folder, tar = write_people(tmp_path / "aligned", 20, 2), tmp_path / "photographs.tar"
     assert pack_photographs.main([str(folder), str(tar), "--size", "24"]) == 0
@@ -301,13 +302,43 @@ def test_photographs_are_packed_and_unpacked_with_their_points(tmp_path, capsys)
         f"{person:02}/{number}.jpg" for person in range(20) for number in range(2)
     )
     assert all((out / name).is_file() for name in crop_points(out))
-    assert pack_photographs.unpack(tmp_path / "gone.tar", tmp_path / "run") == (out, embedder), "it is there already"
+    assert pack_photographs.unpack(tar, tmp_path / "run") == (out, embedder), "it is there already"
+    assert origin_of(out) == origin_of(folder)
     before = tar.read_bytes()
     assert pack_photographs.main([str(tmp_path / "run"), str(tar)]) == 1
     assert "smoothswap align" in capsys.readouterr().err
     assert tar.read_bytes() == before
-    with pytest.raises(InputError, match="cannot be unpacked"):
-        pack_photographs.unpack(tmp_path / "gone.tar", tmp_path)
+    for name, content in (("gone.tar", None), ("cut.tar", before[:5_000])):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="cannot be unpacked"):
+            pack_photographs.unpack(tmp_path / name, tmp_path)
+    (tmp_path / "other.tar").write_bytes(before + b"0" * 512)
+    with pytest.raises(InputError, match="of another tar"):
+        pack_photographs.unpack(tmp_path / "other.tar", tmp_path / "run")
+
+
+def test_what_cannot_be_packed_leaves_no_tar(tmp_path, monkeypatch, capsys):
+    folder, tar = write_people(tmp_path / "aligned", 3, 1), tmp_path / "photographs.tar"
+    (folder / "00" / "0.png").unlink()  # the user took it away
+    assert pack_photographs.main([str(folder), str(tar)]) == 0
+    assert "2 photographs" in capsys.readouterr().err
+    tar.unlink()
+    monkeypatch.setattr(pack_photographs, "LARGEST", 100_000)
+    assert pack_photographs.main([str(folder), str(tar)]) == 1
+    assert "at most 0 are carried" in capsys.readouterr().err
+    (folder / "01" / "0.png").write_bytes(b"no picture")
+    assert pack_photographs.main([str(folder), str(tar)]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.tar*"))
+
+
+def test_runs_of_one_kind_differ_in_a_number_at_their_end():
+    from benchmarks.compare_embedders import kind_of
+
+    assert kind_of("runs/supcon-0") == kind_of("runs/supcon-12") == "runs/supcon"
+    assert kind_of("runs/arcface-0/embedder.safetensors") == "runs/arcface"
+    assert len({kind_of(run) for run in ("a/run-0", "b/run-0", "sface")}) == 3
 
 
 @pytest.mark.slow

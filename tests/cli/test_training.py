@@ -189,9 +189,15 @@ def test_a_run_on_photographs_goes_on_with_the_words_it_began_with(run: Run, tmp
     assert first.code == 0, first.err
     again = run(*words, "--resume")
     assert again.code == 0, again.err
-    other = run(*words[:3], tmp_path, *words[4:], "--resume")
-    assert other.code == 2
-    assert "smoothswap align" in other.err
+    (tmp_path / "photographs" / "anna").mkdir(parents=True)
+    bare = ["train", "swapper", "--data", tmp_path / "photographs", "--embedder", f, "--out", tmp_path / "other"]
+    for recipe in ("photos_64", "photos_128"):
+        refused = run(*bare, "--recipe", recipe)
+        assert refused.code == 2
+        assert "smoothswap align" in refused.err
+        assert ("--set mix.pasted=none" in refused.err) == (recipe == "photos_64")
+    without = run(*bare, "--recipe", "photos_64", "--set", "mix.pasted=none")
+    assert "does not hold the template" in without.err, "what was proposed is taken; the embedder is refused"
 
 
 def test_the_time_of_a_call_ends_it_and_the_next_one_goes_on(run: Run, tmp_path: Path) -> None:

@@ -120,6 +120,43 @@ def test_a_broken_file_is_stood_in_for_with_its_own_points(tmp_path: Path) -> No
     assert [path.name for path in data.broken] == ["1.png"]
 
 
+def test_candidates_are_different_photographs(tmp_path: Path) -> None:
+    faces = {f"{person}.png": (40 + 30 * person, POINTS) for person in range(6)}
+    data, seen = pasted(write_aligned(tmp_path, faces), candidates=3), []
+    read = data.pictures.readable
+    data.pictures.readable = lambda index: (seen.append(index), read(index))[1]  # type: ignore[method-assign, func-returns-value]
+    for index in range(4):
+        seen.clear()
+        data[index]
+        assert len(seen) == len(set(seen)) == 4
+
+
+def test_broken_files_give_no_answer_away(tmp_path: Path) -> None:
+    # The only other photograph of a person: the truth stands in for it, and becomes the source mirrored.
+    two = write_aligned(tmp_path / "two", {"a/1.png": (60, POINTS), "a/2.png": (90, POINTS), "b/1.png": (200, POINTS)})
+    (two / "a" / "2.png").write_bytes(b"no picture")
+    item = pasted(two)[0]
+    assert same(item["source"], item["truth"].flip(2))
+    assert not same(item["source"], item["truth"])
+    # A face to paste is stood in for by the person who is to be covered: another one is taken.
+    faces = {"a/1.png": (60, POINTS), "b/1.png": (90, POINTS), "c/1.png": (200, TURNED)}
+    few = write_aligned(tmp_path / "few", faces)
+    (few / "c" / "1.png").write_bytes(b"no picture")
+    for index in range(4):
+        item = pasted(few, variants=2, candidates=2, bending=0.0)[index]
+        assert not same(item["image"], item["truth"])
+
+
+def test_what_stands_in_without_points_is_passed_over(tmp_path: Path) -> None:
+    faces = {"a/1.png": (60, POINTS), "a/2.png": (90, None), "b/1.png": (200, TURNED), "c/1.png": (20, POINTS)}
+    root = write_aligned(tmp_path, faces)
+    (root / "a" / "1.png").write_bytes(b"no picture")
+    data = pasted(root)
+    item = data[0]
+    assert greys(item["truth"]) == pytest.approx(200, abs=1), "nobody knows where the face of a/2.png is"
+    assert item["person"] == data.pictures.labels[2]
+
+
 def test_pictures_without_points_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = pasted(write_aligned(tmp_path, {"a.png": (60, POINTS), "b.png": (90, None), "c.png": (200, POINTS)}))
     assert len(data) == 4
@@ -186,6 +223,23 @@ def test_the_points_follow_what_is_bent(seed: int, which: int) -> None:
     still, same = bend(picture, POINTS, np.random.default_rng(seed), 0.0)
     assert torch.allclose(still, picture, atol=1e-5)
     assert same == pytest.approx(POINTS)
+
+
+def test_a_turned_head_is_bent_in_its_own_directions() -> None:
+    """Broader stays broader where the head lies on its side."""
+    places = (POINTS - 0.5) @ [1, 1j]
+    lying = 0.5 + np.stack([(1j * places).real, (1j * places).imag], 1)
+    upright, turned = (bend(spot(64, own[0]), own, Broader(), 0.2)[1] for own in (POINTS, lying))  # type: ignore[arg-type]
+    widths = [np.hypot(*(points[1] - points[0])) / 0.12 for points in (upright, turned)]
+    assert widths[0] != pytest.approx(1, abs=0.05)
+    assert widths[0] == pytest.approx(widths[1], abs=0.01)
+
+
+class Broader:
+    """Chance that always stretches a head across, and makes no waves."""
+
+    def normal(self, mean: float, deviation: float, shape: Any) -> Any:
+        return np.array([deviation, 0.0]) if shape == 2 else np.zeros(shape)
 
 
 @pytest.mark.parametrize("turn", [1.0, 0.7 + 0.2j])

@@ -23,6 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
+SHIPPED_MODELS = ("photos_128", "faceworld_64")
+"""For photographs, and for rendered heads."""
 
 
 def save(module: nn.Module, path: Path | str, **keywords: Any) -> Path:
@@ -59,7 +61,8 @@ def swap(
         source: picture of the person.
         target: picture whose expression, pose and background stay.
         out: picture to write (.png, .jpg, .webp, .tif).
-        model: folder with generator.safetensors and embedder.safetensors; the shipped model where it is left out.
+        model: folder with generator.safetensors and embedder.safetensors, or the name of a model that ships;
+            `photos_128` where it is left out.
         face: which face of the target, 0 for the largest, or `"all"`.
         source_face: which face of the source, 0 for the largest.
         landmarker: component that finds the faces.
@@ -76,7 +79,7 @@ def swap(
     """
     from smoothswap.pipeline import swap_file
 
-    generator_file, embedder_file = model_files(model)
+    generator_file, embedder = model_files(model)
     check_device(device)
     digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
     return swap_file(
@@ -84,7 +87,7 @@ def swap(
         Path(target),
         Path(out),
         generator=load(generator_file, device),
-        embedder=load(embedder_file, device),
+        embedder=_embedder(embedder, device)[0],
         face=face,
         source_face=source_face,
         landmarker=landmarker,
@@ -172,7 +175,8 @@ def evaluate(
     Args:
         folder: photographs at any depth; the first sub-folder is the person.
         out: folder for the report and a sheet of pairs; made where it is missing.
-        model: folder with generator.safetensors and embedder.safetensors; the shipped model where it is left out.
+        model: folder with generator.safetensors and embedder.safetensors, or the name of a model that ships;
+            `photos_128` where it is left out.
         judges: embedders that judge identity: files, or names of those that come with weights.
         device: where the models run.
         keywords: `pairs`, `seed`, `landmarker`, `shown` and more, passed on.
@@ -192,19 +196,25 @@ def evaluate(
         raise InputError("two judges have the same name", *map(str, judges), hint="rename one of the files")
     judging = {name: _embedder(judge, device)[0] for name, judge in zip(names, judges, strict=True)}
     return swap_photographs(
-        folder, out, generator=load(generator, device), embedder=load(embedder, device), judges=judging, **keywords
+        folder,
+        out,
+        generator=load(generator, device),
+        embedder=_embedder(embedder, device)[0],
+        judges=judging,
+        **keywords,
     )
 
 
 def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
     """An embedder in eval mode on a device, with its name and the digest of its weights."""
+    from smoothswap.core.assets import shipped
     from smoothswap.core.errors import CheckpointError
     from smoothswap.evaluation.protocol import component_name
     from smoothswap.modules.pretrained import build_pretrained, is_name
     from smoothswap.modules.weights import weights_sha256
 
     check_device(device)
-    chosen = model_files(None)[1] if file_or_name is None else file_or_name
+    chosen = shipped(f"faceworld_64/{MODEL_FILES[1]}") if file_or_name is None else file_or_name
     if is_name(chosen):
         model = build_pretrained(str(chosen)).to(device)
     else:
@@ -238,22 +248,39 @@ def check_device(name: str) -> None:
         ) from cause
 
 
-def model_files(model: Path | str | None) -> tuple[Path, Path]:
-    """Generator and embedder file of a model folder, or of the shipped model.
+def model_files(model: Path | str | None) -> tuple[Path, Path | str]:
+    """The generator's file of a model, and its embedder's file or name.
+
+    A folder without embedder.safetensors is complete where its generator's notes name an embedder that comes with
+    weights, as those of `photos_128` do.
+
+    Args:
+        model: its folder, or the name of one that ships (`SHIPPED_MODELS`); None for the first of these.
 
     Raises:
         InputError: the folder or one of its files is missing.
+        CheckpointError: the generator's file is damaged.
     """
-    from smoothswap.core.assets import shipped
+    from smoothswap.core.assets import ROOT, shipped
+    from smoothswap.modules import weights
 
-    if model is None:
-        return shipped(f"faceworld_64/{MODEL_FILES[0]}"), shipped(f"faceworld_64/{MODEL_FILES[1]}")
-    folder = Path(model)
-    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    name = SHIPPED_MODELS[0] if model is None else str(model)
+    if name in SHIPPED_MODELS and (model is None or not Path(name).exists()):
+        shipped(f"{name}/{MODEL_FILES[0]}")
+        folder = ROOT / name
+    else:
+        folder = Path(name)
+    generator, embedder = (folder / file for file in MODEL_FILES)
+    if generator.is_file() and not embedder.is_file():
+        named = weights.read_header(generator).get("notes", {}).get("embedder")
+        if isinstance(named, str):
+            return generator, named
+    missing = [file.name for file in (generator, embedder) if not file.is_file()]
     if missing:
         raise InputError(
             f"no model in {str(folder)!r}",
             f"missing: {', '.join(missing)}",
-            hint="name a folder that `smoothswap train swapper --out` wrote",
+            hint="name a folder that `smoothswap train swapper --out` wrote, or one of the models that ship: "
+            + ", ".join(SHIPPED_MODELS),
         )
-    return folder / MODEL_FILES[0], folder / MODEL_FILES[1]
+    return generator, embedder

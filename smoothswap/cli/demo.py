@@ -52,7 +52,7 @@ def run_demo(
             their own: only shape tells such people apart, which the judge itself cannot always.
         seed: which pairs.
         model: folder with generator.safetensors and embedder.safetensors (and judge.safetensors, where it is not the
-            shipped judge that is to judge); the shipped model where left out.
+            shipped judge that is to judge); the shipped model of rendered heads where left out.
         photograph: picture to swap a face into; True for the astronaut of a checkout of the project, False for none.
 
     Returns:

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from smoothswap import api
-from smoothswap.core.assets import shipped
+from smoothswap.core.assets import ROOT, shipped
 from smoothswap.core.errors import CheckpointError, InputError
 from smoothswap.modules import weights
+from smoothswap.modules.pretrained import embedder_path
 
 SECOND = "sface"
 """The second judge: it learned from photographs, so it shares no weakness that comes from training on FaceWorld."""
@@ -45,15 +46,15 @@ def load_models(model: Path | None) -> Models:
         InputError: a file is missing.
         CheckpointError: a file is damaged or holds something else.
     """
-    generator, embedder = api.model_files(model)
+    generator, embedder = api.model_files(ROOT / "faceworld_64" if model is None else model)
     own = generator.with_name("judge.safetensors")
     judge = own if own.is_file() else shipped("faceworld_64/judge.safetensors")
     further, missing = _second_judge()
     return Models(
         generator=_load(generator, "generator"),
-        embedder=_load(embedder, "embedder"),
+        embedder=_load(embedder_path(embedder), "embedder"),
         judge=_load(judge, "embedder"),
-        where="the shipped model" if model is None else str(model),
+        where="the shipped model of rendered heads" if model is None else str(model),
         further_judges=further,
         missing=missing,
     )

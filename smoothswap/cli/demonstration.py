@@ -1,4 +1,4 @@
-"""`demo`: the shipped model at work, with pictures and numbers."""
+"""`demo`: the shipped model of rendered heads at work, with pictures and numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Which people, poses, lights and backgrounds.")] = 0,
     model: Annotated[
         Path | None,
-        typer.Option(help="Folder with a model of your own. Left out: the model that ships.", show_default=False),
+        typer.Option(help="Folder with a model of your own. Left out: the shipped `faceworld_64`.", show_default=False),
     ] = None,
     photograph: Annotated[
         Path | None,

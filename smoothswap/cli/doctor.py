@@ -103,8 +103,9 @@ def _weights() -> Iterator[tuple[str, str, str, bool]]:
     from smoothswap.api import MODEL_FILES
     from smoothswap.core.assets import ROOT
 
-    for name in (*MODEL_FILES, "judge.safetensors"):
-        path = ROOT / "faceworld_64" / name
+    files = [f"faceworld_64/{name}" for name in (*MODEL_FILES, "judge.safetensors")]
+    for name in (*files, f"photos_128/{MODEL_FILES[0]}"):
+        path = ROOT / name
         if path.is_file():
             yield f"shipped {name}", f"sha256 {_sha256(path)}", f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", True
         else:

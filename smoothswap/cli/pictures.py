@@ -45,8 +45,8 @@ def swap(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with generator.safetensors and embedder.safetensors, as `train swapper` writes it. "
-            "Left out: the model that ships, trained on rendered faces of 64 px.",
+            help="Folder with generator.safetensors and embedder.safetensors, as `train swapper` writes it, or a model "
+            "that ships: `photos_128`, for photographs, which is taken where this is left out, or `faceworld_64`.",
             show_default=False,
         ),
     ] = None,
@@ -258,7 +258,8 @@ def evaluate(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with generator.safetensors and embedder.safetensors. Left out: the model that ships.",
+            help="Folder with generator.safetensors and embedder.safetensors, or a model that ships. Left out: "
+            "`photos_128`.",
             show_default=False,
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from smoothswap import api
-from smoothswap.core.assets import ROOT, shipped
+from smoothswap.core.assets import shipped
 from smoothswap.core.errors import CheckpointError, InputError
 from smoothswap.modules import weights
 from smoothswap.modules.pretrained import embedder_path
@@ -46,7 +46,8 @@ def load_models(model: Path | None) -> Models:
         InputError: a file is missing.
         CheckpointError: a file is damaged or holds something else.
     """
-    generator, embedder = api.model_files(ROOT / "faceworld_64" if model is None else model)
+    folder = shipped("faceworld_64/generator.safetensors").parent if model is None else model
+    generator, embedder = api.model_files(folder)
     own = generator.with_name("judge.safetensors")
     judge = own if own.is_file() else shipped("faceworld_64/judge.safetensors")
     further, missing = _second_judge()

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smoothswap.core.similarity import as_complex, as_points, fit_similarity
 from smoothswap.data.crop_points import Points
 
 FACE = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.571), (-0.415, 1.156), (0.415, 1.156)])
@@ -37,11 +38,9 @@ class Similarity:
 
     @classmethod
     def fit(cls, places: Points, wanted: Points) -> Similarity:
-        """The one that brings places [N, 2] nearest to the wanted ones, by least squares (Umeyama, 1991)."""
-        a, b = places @ [1, 1j], wanted @ [1, 1j]
-        spread = a - a.mean()
-        turn = complex((spread.conj() @ (b - b.mean())) / max((np.abs(spread) ** 2).sum(), 1e-12))
-        return cls(turn, complex(b.mean() - turn * a.mean()))
+        """The one that brings places [N, 2] nearest to the wanted ones; the places must not coincide."""
+        turn, shift = fit_similarity(places, wanted)
+        return cls(complex(turn), complex(shift))
 
     def __call__(self, places: Tensor) -> Tensor:
         """Places [..., 2], moved."""
@@ -57,10 +56,10 @@ class Similarity:
 
 
 def pose_of(points: Points) -> Points:
-    """[10] what five points [..., 5, 2] say of a pose: where they lie in the face's own coordinates."""
-    flat = torch.from_numpy(points.reshape(-1, 5, 2))
-    own = [Similarity.fit(five.numpy(), FACE)(five).flatten() for five in flat]
-    return torch.stack(own).reshape(*points.shape[:-2], 10).numpy()
+    """[..., 10] what five points [..., 5, 2] say of a pose: where they lie in the face's own coordinates."""
+    turn, shift = fit_similarity(points, FACE)
+    own = as_points(turn[..., None] * as_complex(points) + shift[..., None])
+    return own.reshape(*points.shape[:-2], 10)
 
 
 def mirrored(points: Points) -> Points:
@@ -107,7 +106,7 @@ def laid_over(picture: Tensor, points: Points, wanted: Points, chance: np.random
     """
     back = Similarity.fit(wanted, points)
     scale = float(np.exp(chance.normal(0, jitter)))
-    middle = complex(wanted.mean(0) @ [1, 1j])
+    middle = complex(as_complex(wanted).mean())
     aside = complex(*chance.normal(0, jitter, 2)) * abs(Similarity.fit(FACE, wanted).turn)
     # Scaled around the middle of the face, then shifted: written for the way back, from output to picture.
     turn = back.turn / scale

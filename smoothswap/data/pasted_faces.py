@@ -146,6 +146,8 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
             picture, image = self.pictures.readable(int(self._picture[(photograph + step) % len(self._person)]))
             if picture in self._photograph:
                 break  # else it stands in for a broken file, and it is not known where its face is
+        else:
+            raise InputError(f"none of the pictures in {self.config.folder!r} whose points are noted can be read")
         photograph = self._photograph[picture]
         scaled, points = image.float() / 255, self._points[photograph]
         return _Face(photograph, scaled.flip(2), mirrored(points)) if flip else _Face(photograph, scaled, points)

@@ -160,9 +160,10 @@ def walk(z_a: Tensor, z_b: Tensor, gallery: Tensor, steps: tuple[float, ...] = S
     return Walk(lengths, distances.view(ways.shape[:2]), found.view(ways.shape[:2]))
 
 
-def slerp(z_a: Tensor, z_b: Tensor, steps: tuple[float, ...] = STEPS) -> Tensor:
+def slerp(z_a: Tensor, z_b: Tensor, steps: tuple[float, ...] | Tensor = STEPS) -> Tensor:
     """Spherical interpolation: unit vectors [M, R, D] on the shorter great circle from z_a [M, D] to z_b [M, D].
 
+    The steps are R shares of the way, or [M, R] with some for each pair of their own.
     Opposite vectors span no plane; the way between them then bends towards the axis that is farthest from both.
     Computed in double precision.
     """
@@ -173,7 +174,8 @@ def slerp(z_a: Tensor, z_b: Tensor, steps: tuple[float, ...] = STEPS) -> Tensor:
     axis = torch.nn.functional.one_hot(a.abs().argmin(1), a.shape[1]).to(a)
     other = axis - (axis * a).sum(1, keepdim=True) * a
     across = torch.nn.functional.normalize(torch.where(sine < _PARALLEL, other, across), dim=1)
-    angles = torch.atan2(sine, cosine)[:, :, None] * torch.tensor(steps, dtype=a.dtype, device=a.device)[None, :, None]
+    shares = torch.as_tensor(steps, dtype=a.dtype, device=a.device).expand(len(a), -1)
+    angles = (torch.atan2(sine, cosine) * shares)[:, :, None]
     return angles.cos() * a[:, None] + angles.sin() * across[:, None]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.similarity import as_points, fit_similarity
 from smoothswap.pipeline.face import Face, Points
 
 Array = npt.NDArray[np.float64]
@@ -124,21 +125,17 @@ def arcface_square(points: Points) -> Square:
 def fitted_square(points: Points, places_in_crop: Array, size: int) -> Square:
     """The square whose crop of `size` pixels has five points [5, 2] of a picture nearest to given places [5, 2].
 
-    Least squares over rotation, scale and shift (Umeyama, 1991), written with complex numbers.
+    Least squares over rotation, scale and shift.
 
     Raises:
         InputError: the points coincide.
     """
-    template = places_in_crop @ [1, 1j]
-    places = points @ [1, 1j]
-    spread, from_middle = template - template.mean(), places - places.mean()
-    turn = (spread.conj() @ from_middle) / (np.abs(spread) ** 2).sum()
+    turn, shift = fit_similarity(places_in_crop, points)
     if not abs(turn) > 1e-9:
         raise InputError("the five points of the face coincide", f"points {points.tolist()}")
     low, high = -0.5, size - 0.5
     edges = np.array([low + low * 1j, low + high * 1j, high + high * 1j, high + low * 1j])
-    corners = (edges - template.mean()) * turn + places.mean()
-    return Square(np.stack([corners.real, corners.imag], axis=1))
+    return Square(as_points(turn * edges + shift))
 
 
 def crop(picture: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], square: Square, size: int) -> Crop:

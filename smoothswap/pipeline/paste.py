@@ -82,12 +82,11 @@ def _paste_one(
             weight *= _share(depth, [_depth(other, left, right, start, stop) for other in others])
         if mask is not None:
             weight *= _sampled(mask, square, left, right, start, stop)
-        change = np.clip(_sampled(face, square, left, right, start, stop), 0, 1)
-        change -= picture[start:stop, left:right].astype(np.float32) / white
+        old = picture[start:stop, left:right].astype(np.float32) / white
+        change = np.clip(_sampled(face, square, left, right, start, stop), 0, 1) - old
         if kept is not None:
-            seen = _sampled(kept, square, left, right, start, stop)
-            fine = picture[start:stop, left:right].astype(np.float32) / white - np.clip(seen[:, :, 1:], 0, 1)
-            change += np.clip(seen[:, :, :1], 0, 1) * fine
+            seen = np.clip(_sampled(kept, square, left, right, start, stop), 0, 1)
+            change += seen[:, :, :1] * (old - seen[:, :, 1:])
         band = out[start:stop, left:right]
         # Added to what is there, since a neighbour may have changed the pixel already.
         band[:] = np.rint(np.clip(band + weight[:, :, None] * change * white, 0, white)).astype(picture.dtype)

@@ -22,6 +22,7 @@ from smoothswap.core.catalogue import build
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop, declared_face_crop
 from smoothswap.evaluation import embed as identities
+from smoothswap.evaluation import slerp
 from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
@@ -234,12 +235,8 @@ def blend_identities(z: list[Tensor], free: Tensor, share: float) -> list[Tensor
         return z
     made = []
     for own in z:
-        first, second = own[rows], own[rows.roll(1)]
-        angle = torch.acos((first * second).sum(1, keepdim=True).clamp(-1 + 1e-6, 1 - 1e-6))
-        at = place.to(own)
-        between = (torch.sin((1 - at) * angle) * first + torch.sin(at * angle) * second) / torch.sin(angle)
         blended = own.clone()
-        blended[rows] = torch.where(drawn[:, None].to(own.device), between, first)
+        blended[rows[drawn]] = slerp(own[rows], own[rows.roll(1)], place)[drawn, 0].to(own)
         made.append(blended)
     return made
 

@@ -1,4 +1,4 @@
-"""Named recipes that learn from photographs, where shape is taught by rendered heads and skin by what is real."""
+"""Named recipes that learn from photographs."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ With `--photographs TAR`, which pack_photographs.py made, it trains `photos_128`
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import os
@@ -37,12 +38,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.pack_photographs import unpack
+from benchmarks.pack_photographs import packed_embedder, unpack
 
 import smoothswap
 from smoothswap.core.assets import shipped
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 from smoothswap.modules import weights
+from smoothswap.modules.frozen.convert_efficientnet_lite import PACKAGE
 from smoothswap.training import SwapperRecipe, TrainResult, load_recipe, recipe, train_swapper
 from smoothswap.training.overrides import overrides_for_folder
 from smoothswap.training.parts import build_part
@@ -176,7 +178,7 @@ def train(asked: argparse.Namespace, end: float) -> str:
     """
     run, trial = asked.run, 4.0 if asked.tiny else TRIAL
     resume = (run / "recipe.json").is_file()
-    named, usual = chosen(asked)
+    named, usual_embedder = chosen(asked)
     check_size(named)
     own = load_recipe(run / "recipe.json") if resume else named
     assert isinstance(own, SwapperRecipe)
@@ -185,7 +187,7 @@ def train(asked: argparse.Namespace, end: float) -> str:
             f"the run in {str(run)!r} is of the recipe {own.name!r}, not {named.name!r}",
             hint="name another folder: RUN_FOLDER=… of make, --run here",
         )
-    embedder = None if resume else asked.embedder or usual
+    embedder = None if resume else asked.embedder or usual_embedder
 
     def part(wanted: SwapperRecipe, seconds: float, *, again: bool) -> TrainResult:
         return train_swapper(
@@ -222,11 +224,19 @@ def chosen(asked: argparse.Namespace) -> tuple[SwapperRecipe, Path]:
     else:
         folder, embedder = unpack(asked.photographs, asked.run)
         name = OF_PHOTOGRAPHS
-        usual = OF_GPU | (TINY | TINY_PHOTOGRAPHS if asked.tiny else {})
+        usual = OF_GPU | without_features() | (TINY | TINY_PHOTOGRAPHS if asked.tiny else {})
         usual |= overrides_for_folder(folder, "swapper", recipe("swapper", name))
     made = recipe("swapper", name, usual | overrides)
     assert isinstance(made, SwapperRecipe)
     return made, embedder
+
+
+def without_features() -> dict[str, str]:
+    """Leaves the loss `features` out, and says so, where the package that brings its network is not installed."""
+    if importlib.util.find_spec(PACKAGE) is not None:
+        return {}
+    say(f"{PACKAGE} is not installed: the loss `features` is left out")
+    return {"losses.features": "none"}
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -271,14 +281,15 @@ def leave(run: Path, out: Path) -> list[Path]:
     for old in out.glob("samples-*.png"):
         old.unlink()
     files = []
-    for name in ("recipe.json", "train.jsonl", "embedder.safetensors"):
+    embedder = packed_embedder(run)  # comes with weights wherever smoothswap is, and would be too large
+    for name in ("recipe.json", "train.jsonl", *([] if embedder else ["embedder.safetensors"])):
         if (run / name).is_file():
             files.append(Path(shutil.copyfile(run / name, out / name)))
     for sheet in sorted((run / "samples").glob("*.png"))[-SHEETS:]:
         files.append(Path(shutil.copyfile(sheet, out / f"samples-{sheet.name}")))
     trained = run / "generator.safetensors"
     if trained.is_file():
-        notes = weights.read(trained)[0].get("notes", {})
+        notes = weights.read_header(trained).get("notes", {}) | ({"embedder": embedder} if embedder else {})
         files.append(weights.save(smoothswap.load(trained), out / trained.name, notes=notes, dtype=torch.float16))
     for file in files:
         if file.stat().st_size > LARGEST:

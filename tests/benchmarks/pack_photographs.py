@@ -31,6 +31,7 @@ from smoothswap.modules import weights
 from smoothswap.modules.pretrained import build_pretrained, is_name
 
 FOLDER, EMBEDDER = "photographs", "embedder.safetensors"
+NAME = "embedder.txt"  # the embedder's name, where it is one that comes with weights
 LARGEST = 45_000_000  # bytes of the tar
 
 
@@ -72,6 +73,7 @@ def pack(folder: Path, out: Path, embedder: str, size: int, quality: int) -> int
         origin = origin_of(folder)
         _add(tar, f"{FOLDER}/{REPORT}", json.dumps({"folder": origin["folder"], "origin": origin["files"]}).encode())
         _add(tar, EMBEDDER, _embedder(embedder))
+        _add(tar, NAME, embedder.encode() if is_name(embedder) else b"")
         if (needed := tar.offset) > LARGEST:
             raise InputError(
                 f"the tar would have {needed / 1e6:.1f} MB, at most {LARGEST / 1e6:.0f} are carried",
@@ -97,6 +99,7 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
         with tempfile.TemporaryDirectory(dir=run) as aside, tarfile.open(tar) as opened:
             opened.extractall(aside, filter="data")
             (Path(aside) / EMBEDDER).rename(embedder)
+            (Path(aside) / NAME).rename(run / NAME)
             (Path(aside) / FOLDER).rename(folder)
         mark.write_text(digest, "utf-8")
     except (OSError, EOFError, tarfile.TarError) as cause:
@@ -104,6 +107,11 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
             f"{str(tar)!r} cannot be unpacked", str(cause), hint="make it with tests/benchmarks/pack_photographs.py"
         ) from cause
     return folder, embedder
+
+
+def packed_embedder(run: Path) -> str:
+    """The name of the embedder that came in a tar, where it is one that comes with weights; else empty."""
+    return (run / NAME).read_text("utf-8") if (run / NAME).is_file() else ""
 
 
 def _jpeg(file: Path, size: int, quality: int) -> bytes:

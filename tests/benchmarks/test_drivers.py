@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from aligned import write_people
-from benchmarks import facts, gpu, gpu_train, pack_photographs, supcon_form, table
+from benchmarks import facts, gpu, gpu_train, keep_detail, pack_photographs, supcon_form, table
 from benchmarks.clock import Clock, Turns
 from benchmarks.memory import _sampled, peak_bytes
 from benchmarks.supcon_child import Case, Child
 from benchmarks.targets import verdicts
 
+import smoothswap
 from smoothswap.core.errors import InputError
 
 HERE = Path(__file__).parent
@@ -350,4 +351,24 @@ def test_gpu_train_program_trains_on_packed_photographs(tmp_path):
     assert recipe["name"] == "photos_128"
     assert recipe["data"]["name"] == "pasted_faces"
     assert set(recipe["mix"]) == {"photos"}
-    assert (tmp_path / "out" / "generator.safetensors").is_file()
+    # sface is too large for a file, and is there wherever smoothswap is.
+    assert not (tmp_path / "out" / "embedder.safetensors").exists()
+    assert all(file.stat().st_size <= gpu_train.LARGEST for file in (tmp_path / "out").iterdir())
+    generator, embedder = smoothswap.api.model_files(tmp_path / "out")
+    assert (generator.name, embedder) == ("generator.safetensors", "sface")
+
+
+def test_a_loss_whose_package_is_missing_is_left_out_aloud(monkeypatch, capsys):
+    monkeypatch.setattr(gpu_train, "PACKAGE", "no_such_package")
+    assert gpu_train.without_features() == {"losses.features": "none"}
+    assert "no_such_package is not installed" in capsys.readouterr().err
+    monkeypatch.setattr(gpu_train, "PACKAGE", "torch")
+    assert gpu_train.without_features() == {}
+
+
+def test_what_keeping_detail_gives(capsys):
+    keep_detail.main(["--pairs", "2"])
+    none, some, everything = (row.split("|") for row in capsys.readouterr().out.splitlines()[2:])
+    face, whole = (lambda row: float(row[2].split()[0])), (lambda row: float(row[3].split()[0]))
+    assert face(everything) < face(some)
+    assert whole(none) <= whole(some)

@@ -155,6 +155,10 @@ def test_what_stands_in_without_points_is_passed_over(tmp_path: Path) -> None:
     item = data[0]
     assert greys(item["truth"]) == pytest.approx(200, abs=1), "nobody knows where the face of a/2.png is"
     assert item["person"] == data.pictures.labels[2]
+    for name in ("b/1.png", "c/1.png"):
+        (root / name).write_bytes(b"no picture")
+    with pytest.raises(InputError, match="whose points are noted can be read"):
+        pasted(root)[0]
 
 
 def test_pictures_without_points_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

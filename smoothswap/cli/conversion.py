@@ -23,7 +23,8 @@ def convert(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="Weights: .pth, .pt, .safetensors; for sface an .onnx, or left out for the one that is installed.",
+            help="Weights: .pth, .pt, .safetensors; for sface an .onnx, or left out for the one that is installed; for "
+            "faceres the .bin.",
             show_default=False,
         ),
     ] = None,

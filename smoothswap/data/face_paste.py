@@ -25,7 +25,9 @@ FACE = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.571), (-0.415, 1.156), (0.415,
 
 _MIDDLE = 0.6  # of the oval that is pasted, below the eyes
 _REACH = 1.7  # of the bending, around that middle: the head, and little of what is behind it
-_KNOTS = 5  # of the random bending, along each side of the picture
+_KNOTS = 5  # of a random bending, along each side of the picture, and of another shape, along each side of the face
+_HALF = 1.6  # side of the square around that middle in which a face can take another shape, halved
+_STEPS = 8  # of the search for where a point lies in another shape; each brings it at least twice as near
 _MOUTH = (0.7, 0.9, 1.5)  # half the width, top and bottom of the part that expression is read from
 
 
@@ -92,6 +94,43 @@ def bend(picture: Tensor, points: Points, chance: np.random.Generator, strength:
     at = torch.from_numpy(points).float()
     shifts = _sample(moved.movedim(-1, 0), at[None])[:, 0].T  # [5, 2]
     return bent, points - shifts.double().numpy()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Another shape of a face, the same on either side of the nose: it makes another person of whoever has it.
+
+    Args:
+        knots: [1, 2, K, K] where the pixel comes from, less where it is, in the face's own coordinates.
+    """
+
+    knots: Tensor
+
+    @classmethod
+    def draw(cls, chance: np.random.Generator, strength: float) -> Shape:
+        """One by chance; every knot's shift has this standard deviation, in distances between the eyes."""
+        knots = torch.from_numpy(chance.normal(0, strength, (1, 2, _KNOTS, _KNOTS))).float()
+        flipped = knots.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
+        return cls((knots + flipped) / 2**0.5)
+
+    def __call__(self, picture: Tensor, points: Points) -> tuple[Tensor, Points]:
+        """A picture [3, S, S] whose face, of these points [5, 2], takes the shape, and where its points are then."""
+        places = _places(picture.shape[-1])
+        start = torch.from_numpy(points).float()[None]
+        at = start
+        for _ in range(_STEPS):  # what lies at `at` comes from `start`: at + moved(at) = start
+            at = start - self._moved(at, points)
+        return _sample(picture, places + self._moved(places, points)), at[0].double().numpy()
+
+    def _moved(self, places: Tensor, points: Points) -> Tensor:
+        """[H, W, 2] shifts at places [H, W, 2], as shares of the side; none outside of the face's square."""
+        face = Similarity.fit(FACE, points)
+        square = (face.inverse()(places) - torch.tensor([0.0, _MIDDLE])) / _HALF
+        near = 1 - square.abs().amax(-1, keepdim=True).clamp(max=1) ** 4
+        shifts = F.grid_sample(self.knots, square[None], mode="bicubic", padding_mode="border", align_corners=True)[
+            0
+        ].movedim(0, -1)
+        return Similarity(face.turn, 0)(shifts * near)
 
 
 def laid_over(picture: Tensor, points: Points, wanted: Points, chance: np.random.Generator, jitter: float) -> Tensor:

@@ -16,7 +16,7 @@ from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
 from smoothswap.data.crop_points import MANIFEST, Points, crop_points
-from smoothswap.data.face_paste import Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
+from smoothswap.data.face_paste import Shape, Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
 from smoothswap.data.identity_folder import IdentityFolder
 from smoothswap.data.image_folder import ImageFolder
 from smoothswap.data.layout import folder_layout
@@ -32,6 +32,12 @@ class _Face(NamedTuple):
     photograph: int
     picture: Tensor
     points: Points
+
+    def mirrored(self) -> _Face:
+        return _Face(self.photograph, self.picture.flip(2), mirrored(self.points))
+
+    def reshaped(self, shape: Shape | None) -> _Face:
+        return self if shape is None else _Face(self.photograph, *shape(self.picture, self.points))
 
 
 class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
@@ -65,6 +71,13 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         candidates: int = option(4, "faces of a similar pose, of which the one with the nearest mouth is", at_least=1)
         bending: float = option(0.06, "standard deviation of a head's change of size", at_least=0, at_most=0.3)
         jitter: float = option(0.03, "that of the pasted face's scale and place", at_least=0, at_most=0.3)
+        reshaping: float = option(
+            0.0,
+            "standard deviation of the shift of parts of a face, distances between the eyes, that makes another person "
+            "of truth and source: more people than there are photographs of",
+            at_least=0,
+            at_most=0.3,
+        )
         tone: float = option(0.0, "standard deviation of log gamma, of target and truth alike", at_least=0, at_most=1)
         finer: int = option(2, "side of the pictures that are worked on, in sides of the result", at_least=1, at_most=4)
         seed: int = option(0, "of everything that is left to chance", at_least=0)
@@ -121,17 +134,19 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
         chance = np.random.default_rng([self.config.seed, index])
-        own = self._face(index // self.config.variants, self._flips(chance))
+        photograph = self._face(index // self.config.variants, self._flips(chance))
+        shape = Shape.draw(chance, self.config.reshaping) if self.config.reshaping else None
+        own = photograph.reshaped(shape)
         target, points = bend(own.picture, own.points, chance, self.config.bending)
         face = self._other_face(own.photograph, target, points, chance)
         cover = oval(target.shape[-1], points, chance)
         face = recoloured(face, target, cover, chance.uniform(0.6, 1.0))
-        source = self._source(own, chance)
+        source = self._source(photograph, chance).reshaped(shape)
         person = int(self._person[own.photograph])
         light = Tone.draw(chance, self.config.tone)
         return {
             "image": self._reduced(light(torch.lerp(target, face, cover))),
-            "source": self._reduced(source),
+            "source": self._reduced(source.picture),
             "truth": self._reduced(light(own.picture)),
             "person": person,
             "source_person": person,
@@ -149,8 +164,8 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
         else:
             raise InputError(f"none of the pictures in {self.config.folder!r} whose points are noted can be read")
         photograph = self._photograph[picture]
-        scaled, points = image.float() / 255, self._points[photograph]
-        return _Face(photograph, scaled.flip(2), mirrored(points)) if flip else _Face(photograph, scaled, points)
+        face = _Face(photograph, image.float() / 255, self._points[photograph])
+        return face.mirrored() if flip else face
 
     def _other_face(self, photograph: int, target: Tensor, points: Points, chance: np.random.Generator) -> Tensor:
         """Someone else in nearly that pose and with nearly that mouth, laid over the target."""
@@ -172,14 +187,14 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
     def _reduced(self, picture: Tensor) -> Tensor:
         return (F.avg_pool2d(picture, self.config.finer).clamp(0, 1) * 255).round().to(torch.uint8)
 
-    def _source(self, truth: _Face, chance: np.random.Generator) -> Tensor:
+    def _source(self, truth: _Face, chance: np.random.Generator) -> _Face:
         others = np.flatnonzero(self._person == self._person[truth.photograph])
         others = others[others != truth.photograph]
         if not len(others):
-            return truth.picture.flip(2)
+            return truth.mirrored()
         face = self._face(int(chance.choice(others)), self._flips(chance))
         own = face.photograph != truth.photograph and self._person[face.photograph] == self._person[truth.photograph]
-        return face.picture if own else truth.picture.flip(2)
+        return face if own else truth.mirrored()
 
 
 def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:

@@ -17,8 +17,9 @@ from torch.nn import grad
 class DepthwiseConv2d(nn.Conv2d):
     """torch.nn.Conv2d with a kernel of its own for each channel, without bias."""
 
-    def __init__(self, channels: int, size: int, stride: int = 1) -> None:
-        super().__init__(channels, channels, size, stride, padding=size // 2, groups=channels, bias=False)
+    def __init__(self, channels: int, size: int, stride: int = 1, padding: int | None = None) -> None:
+        padding = size // 2 if padding is None else padding
+        super().__init__(channels, channels, size, stride, padding, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x [B, C, H, W]."""

@@ -14,6 +14,7 @@ import smoothswap
 from smoothswap.core.errors import InputError
 from smoothswap.data.face_paste import (
     FACE,
+    Shape,
     Similarity,
     bend,
     laid_over,
@@ -244,6 +245,41 @@ class Broader:
 
     def normal(self, mean: float, deviation: float, shape: Any) -> Any:
         return np.array([deviation, 0.0]) if shape == 2 else np.zeros(shape)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("which", range(5))
+def test_the_points_follow_another_shape(seed: int, which: int) -> None:
+    shape = Shape.draw(np.random.default_rng(seed), 0.15)
+    reshaped, points = shape(spot(256, POINTS[which]), POINTS)
+    down, across = divmod(int(reshaped[0].argmax()), 256)
+    assert points[which] == pytest.approx([(across + 0.5) / 256, (down + 0.5) / 256], abs=0.004)
+    assert np.abs(points - POINTS).max() > 0.004
+    still, same = Shape.draw(np.random.default_rng(seed), 0.0)(reshaped, POINTS)
+    assert torch.allclose(still, reshaped, atol=1e-5)
+    assert same == pytest.approx(POINTS)
+
+
+def test_another_shape_is_the_same_on_either_side() -> None:
+    middle = (POINTS + mirrored(POINTS)) / 2
+    picture = torch.rand(3, 96, 96)
+    shape = Shape.draw(np.random.default_rng(1), 0.1)
+    reshaped, points = shape(picture, middle)
+    assert (reshaped - picture).abs().max() > 0.1
+    assert torch.allclose(shape(picture.flip(2), middle)[0], reshaped.flip(2), atol=1e-4)
+    assert mirrored(points) == pytest.approx(points, abs=1e-5)
+
+
+def test_truth_and_source_are_reshaped_alike_and_what_is_far_from_the_face_stays(tmp_path: Path) -> None:
+    root = write_aligned(tmp_path, {"a/1.png": (60, POINTS), "a/2.png": (60, POINTS), "b/1.png": (200, POINTS)})
+    (root / "a/2.png").write_bytes((root / "a/1.png").read_bytes())
+    plain, other = (pasted(root, image_size=32, bending=0.0, jitter=0.0, reshaping=r) for r in (0.0, 0.1))
+    before, after = plain[0], other[0]
+    assert not same(before["truth"], after["truth"])
+    assert same(after["truth"], after["source"]), "two photographs that were one, and the same shape"
+    assert same(before["truth"][:, :, :2], after["truth"][:, :, :2])
+    assert same(after["truth"], other[0]["truth"])
+    assert not same(after["truth"], other[1]["truth"]), "each pair has a shape of its own"
 
 
 @pytest.mark.parametrize("turn", [1.0, 0.7 + 0.2j])

@@ -34,6 +34,7 @@ from smoothswap.pipeline import Face, Landmarker, Picture, crop, cut_face, ffhq_
 from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import crop_square
+from smoothswap.pipeline.swap import ENOUGH, REFINE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,6 +70,8 @@ def swap_photographs(
     seed: int = 0,
     landmarker: str = "yunet",
     keep_detail: bool = True,
+    refine: int = REFINE,
+    enough: float = ENOUGH,
     shown: int = 24,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotographReport:
@@ -86,7 +89,9 @@ def swap_photographs(
         pairs: pairs of different people.
         seed: which pairs.
         landmarker: component that finds the faces; with one that gives 68 landmarks their distance is measured.
-        keep_detail: as `swap_pictures` has it.
+        keep_detail: as `swap_pictures` has it, like the next two.
+        refine: steps by which identities are refined.
+        enough: cosine at which they stop.
         shown: pairs on the sheet.
         progress: called with the number of finished and of all pairs.
 
@@ -108,18 +113,19 @@ def swap_photographs(
         raise InputError(f"{str(folder)!r} has no photographs of two people", hint="name a folder with more of them")
     make_folder(out)
     finder = build_landmarker(landmarker)
+    how = {"keep_detail": keep_detail, "refine": refine, "enough": enough}
     swaps: list[_Swap] = []
     failures: dict[str, str] = {}
     for done, (source, target) in enumerate(chosen, 1):
         try:
-            swaps.append(_swap(folder / source, folder / target, generator, embedder, judges, finder, keep_detail))
+            swaps.append(_swap(folder / source, folder / target, generator, embedder, judges, finder, how))
         except InputError as error:
             failures[f"{source} into {target}"] = error.what
         if progress is not None:
             progress(done, len(chosen))
     if not swaps:
         raise InputError("no pair could be swapped", *(f"{pair}: {why}" for pair, why in list(failures.items())[:3]))
-    asked = {"pairs": pairs, "seed": seed, "landmarker": landmarker, "keep_detail": keep_detail}
+    asked = {"pairs": pairs, "seed": seed, "landmarker": landmarker, **how}
     report = _report(swaps, failures, _protocol(folder, generator, embedder, judges, asked))
     with write_aside(out / REPORT) as aside:
         aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -159,10 +165,10 @@ def _swap(
     embedder: nn.Module,
     judges: Mapping[str, nn.Module],
     finder: Landmarker,
-    keep_detail: bool,
+    how: Mapping[str, Any],
 ) -> _Swap:
     source, target = Picture.read(source_file), Picture.read(target_file)
-    models: Any = {"generator": generator, "embedder": embedder, "landmarker": finder, "keep_detail": keep_detail}
+    models: Any = {"generator": generator, "embedder": embedder, "landmarker": finder, **how}
     swapped = swap_pictures(source, target, face=0, **models)
     own = swap_pictures(target, target, face=0, **models)
     # A swap keeps the pose, so the target's points tell where its face is, also where no detector would find one.

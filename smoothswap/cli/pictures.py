@@ -17,6 +17,21 @@ KeepDetail = Annotated[
         help="Where the generator changed little, keep detail too fine for its crops, such as background and hair.",
     ),
 ]
+Refine = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Steps by which each face's identity is led to where the swap is more like the source; 0 for none. Each "
+        "takes about as long as three swaps.",
+    ),
+]
+Enough = Annotated[
+    float,
+    typer.Option(
+        help="Likeness of swap and source, a cosine, from which on nothing is refined. Two photographs of one person "
+        "have about 0.65 by `sface`; more of it costs naturalness."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,6 +69,8 @@ def swap(
         str, typer.Option(help="How faces are found: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
     ] = "yunet",
     keep_detail: KeepDetail = True,
+    refine: Refine = 0,
+    enough: Enough = 0.65,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it exists.")] = False,
     mark: Annotated[
@@ -80,6 +97,8 @@ def swap(
         source_face=source_face,
         landmarker=landmarker,
         keep_detail=keep_detail,
+        refine=refine,
+        enough=enough,
         overwrite=overwrite,
         mark=mark,
         device=device,
@@ -278,6 +297,8 @@ def evaluate(
         typer.Option(help="How faces are found: `yunet`, or `dlib68` to measure how well the landmarks are kept."),
     ] = "yunet",
     keep_detail: KeepDetail = True,
+    refine: Refine = 0,
+    enough: Enough = 0.65,
     shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -299,6 +320,8 @@ def evaluate(
             seed=seed,
             landmarker=landmarker,
             keep_detail=keep_detail,
+            refine=refine,
+            enough=enough,
             shown=shown,
             device=device,
             progress=progress,

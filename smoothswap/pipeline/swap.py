@@ -28,6 +28,9 @@ from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+REFINE = 0
+ENOUGH = 0.65
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SwapResult:
@@ -82,6 +85,8 @@ def swap_pictures(
     colour_transfer: bool = False,
     keep_detail: bool = True,
     feather: float = FEATHER,
+    refine: int = REFINE,
+    enough: float = ENOUGH,
     batch_size: int = 8,
 ) -> SwapResult:
     """Put the person of `source` into `target`. The pixels outside the pasted boxes stay as they are.
@@ -100,16 +105,22 @@ def swap_pictures(
         keep_detail: where the generator changed little, keep what is finer than its crops can show (background, hair,
             clothes), instead of replacing the whole box by an enlarged crop.
         feather: width of the pasted box's soft edge, as a share of its side, 0 to 0.5.
+        refine: steps by which each face's identity vector is led to where the swap is more like the source, by the
+            embedder; 0 takes the source's as it is. A step costs about three passes of both models.
+        enough: cosine of swap and source from which on a face is left as it is; two photographs of one person are
+            only so alike.
         batch_size: faces that the generator works on at once.
 
     Raises:
         NoFaceError: no face in one of the pictures.
-        InputError: a face index out of range, an aligned source that is not square, a wrong `feather`.
-        ArgumentError: generator and embedder do not belong together.
+        InputError: a face index out of range, an aligned source that is not square, a wrong `feather` or `refine`.
+        ArgumentError: generator and embedder do not belong together, or one to refine by gives no gradients.
         WorkError: the generator gave values that are no numbers.
     """
     if not 0 <= feather <= 0.5:
         raise InputError(f"feather cannot be {feather:g}", hint="give a share of the box from 0 to 0.5")
+    if refine < 0:
+        raise InputError(f"refine cannot be {refine}", hint="give a number of steps, 0 for none")
     if batch_size < 1:
         raise InputError(f"batch_size cannot be {batch_size}", hint="give 1 or more")
     _check_models(generator, embedder)
@@ -126,7 +137,7 @@ def swap_pictures(
         new: list[Crop] = []
         for start in range(0, len(squares), batch_size):
             batch = [crop(target.pixels, square, size) for square in squares[start : start + batch_size]]
-            swapped = _generate(generator, batch, identity)
+            swapped = _generate(generator, embedder, batch, identity, refine, enough)
             new += [match_colour(*pair) for pair in zip(swapped, batch, strict=True)] if colour_transfer else swapped
             old += batch
     if target.grey:
@@ -154,6 +165,8 @@ def swap_file(
     colour_transfer: bool = False,
     keep_detail: bool = True,
     feather: float = FEATHER,
+    refine: int = REFINE,
+    enough: float = ENOUGH,
     batch_size: int = 8,
     overwrite: bool = False,
     quality: int = 95,
@@ -176,6 +189,8 @@ def swap_file(
         colour_transfer: as above.
         keep_detail: as above.
         feather: as above.
+        refine: as above.
+        enough: as above.
         batch_size: as above.
         overwrite: replace `out` where it exists.
         quality: 1 to 100, for JPEG and WebP.
@@ -200,6 +215,8 @@ def swap_file(
         colour_transfer=colour_transfer,
         keep_detail=keep_detail,
         feather=feather,
+        refine=refine,
+        enough=enough,
         batch_size=batch_size,
     )
     said = Mark(weights_sha256=weights_hash) if mark else None
@@ -246,7 +263,7 @@ def _evaluating(*modules: nn.Module) -> Iterator[None]:
 
     modes = [module.training for module in modules]
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode, whose tensors can take no gradient later
             for module in modules:
                 module.eval()
             yield
@@ -274,11 +291,16 @@ def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tens
     return windowed
 
 
-def _generate(generator: nn.Module, crops: Sequence[Crop], identity: Tensor) -> list[Crop]:
+def _generate(
+    generator: nn.Module, embedder: nn.Module, crops: Sequence[Crop], identity: Tensor, steps: int, enough: float
+) -> list[Crop]:
     import torch
 
+    from smoothswap.pipeline.refine import refined_swap
+
     images = _to_tensor(crops, generator)
-    swapped = generator(images, identity.to(images).expand(len(images), -1))
+    vectors = identity.to(images).expand(len(images), -1)
+    swapped = refined_swap(generator, embedder, images, vectors, steps=steps, enough=enough)
     if not bool(torch.isfinite(swapped).all()):
         raise WorkError("the generator gave values that are no numbers", hint="the weights are damaged; train again")
     pixels = ((swapped.float() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)

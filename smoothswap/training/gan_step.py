@@ -29,7 +29,7 @@ from smoothswap.modules import weights
 from smoothswap.modules.face_input import window_within
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
-from smoothswap.training.perturb import perturb
+from smoothswap.training.perturb import blur, perturb
 from smoothswap.training.recipes import SwapperRecipe
 from smoothswap.training.swap_inputs import SwapInputs
 
@@ -132,7 +132,7 @@ class GanStep:
 
     def _judge(self, swapped: Tensor) -> list[Tensor]:
         with self.fabric.autocast():
-            seen = perturb(swapped, self.recipe.augment_identity)
+            seen = blur(perturb(swapped, self.recipe.augment_identity), self.recipe.blur_identity)
             return [embed(embedder, seen, self.crop) for embedder in self.embedders]
 
     def _numbers(self, batch: SwapBatch, k: int, *, with_r1: bool) -> dict[str, Tensor]:

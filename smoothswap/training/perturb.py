@@ -6,6 +6,8 @@ tinting the image by a little, differently each time, leaves only what every pla
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,3 +42,26 @@ def perturb(images: Tensor, strength: float) -> Tensor:
     gains = 1 + strength * _COLOR * 0.5 * signed[4:7].T.reshape(B, 3, 1, 1)
     tinted: Tensor = (moved + 1) * gains - 1  # gains belong to light, which is 0 at black
     return tinted
+
+
+def blur(images: Tensor, largest: float) -> Tensor:
+    """Blur all images by one Gaussian: patterns of few pixels, which no person consists of, please no embedder then.
+
+    Randomness comes from PyTorch's global generator, as above.
+
+    Args:
+        images: [B, C, H, W], H and W above 3 · `largest`.
+        largest: the standard deviation, pixels, lies between half of it and it; 0 changes nothing.
+
+    Returns:
+        [B, C, H, W].
+    """
+    if largest == 0:
+        return images
+    reach = math.ceil(3 * largest)
+    deviation = largest * (1 + torch.rand((), device=images.device)) / 2
+    weights = torch.exp(-(torch.arange(-reach, reach + 1, device=images.device) / deviation).square() / 2)
+    row = (weights / weights.sum()).to(images).view(1, 1, 1, -1).expand(images.shape[1], -1, -1, -1)
+    padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
+    across = F.conv2d(padded, row, groups=images.shape[1])
+    return F.conv2d(across, row.transpose(2, 3), groups=images.shape[1])

@@ -1,0 +1,79 @@
+"""Finding the identity vector that makes a generator draw whom it was asked for.
+
+A generator never draws quite the person whose vector it was given: less so, the fewer people it learned from. But it
+is smooth in that vector, and so is the embedder in the picture. So a few steps of gradient ascent find the vector that
+gives the likeness, while everything that is drawn remains what the generator draws.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smoothswap.core.errors import ArgumentError
+from smoothswap.core.face_crop import declared_face_crop
+from smoothswap.modules.face_input import to_face_input
+from smoothswap.pipeline.embedding import declared_input
+
+STEP = 0.2
+"""Length of a step on the unit sphere of identities, about as many radians."""
+
+
+def refined_swap(
+    generator: nn.Module, embedder: nn.Module, target: Tensor, identity: Tensor, *, steps: int, enough: float
+) -> Tensor:
+    """Swap faces, with the identity vector of each led to where the swap is most like the source.
+
+        v ← unit(v + 0.2 · unit(∂ cos(f(G(x, v)), z) / ∂v)),   starting from v = z
+
+    Each face has a vector of its own, and keeps the swap that was most alike of all that were tried. One that has
+    reached `enough` is left as it is.
+
+    Args:
+        generator: G, in evaluation mode.
+        embedder: f, frozen; the gradient passes through it.
+        target: x, crops [B, 3, S, S] in [-1, 1] as the generator declares them.
+        identity: z, unit vectors [B, D].
+        steps: passes of the gradient; 0 is the generator alone.
+        enough: cosine from which on two pictures count as one person's.
+
+    Returns:
+        [B, 3, S, S], around [-1, 1].
+
+    Raises:
+        ArgumentError: an embedder that gives no gradients.
+    """
+    if steps == 0 or not len(target):
+        with torch.no_grad():
+            swapped: Tensor = generator(target, identity)
+        return swapped
+    expects, crop = declared_input(embedder), declared_face_crop(generator)
+    vector, found, best = identity, None, identity.new_full((len(identity),), -torch.inf)
+    for step in range(steps + 1):
+        last = step == steps
+        with torch.set_grad_enabled(not last):
+            vector = vector.detach().requires_grad_(not last)
+            swapped = generator(target, vector)
+            seen: Any = to_face_input(swapped.clamp(-1, 1), expects, crop)
+            cosines = F.cosine_similarity(embedder(seen), identity, dim=1)
+        better = cosines.detach() > best
+        found = swapped.detach() if found is None else torch.where(better[:, None, None, None], swapped.detach(), found)
+        best = torch.where(better, cosines.detach(), best)
+        if last or not swapped.requires_grad or bool((best >= enough).all()):
+            break  # without a gradient the generator does not look at the vector
+        gradient = _gradient(cosines, vector)
+        moved = F.normalize(vector.detach() + STEP * F.normalize(gradient, dim=1), dim=1)
+        vector = torch.where((best < enough)[:, None], moved, vector.detach())
+    return found  # type: ignore[return-value]
+
+
+def _gradient(cosines: Tensor, vector: Tensor) -> Tensor:
+    if not cosines.requires_grad:
+        raise ArgumentError(
+            "the embedder gives no gradients, so identities cannot be refined", hint="give refine=0 (--refine 0)"
+        )
+    (gradient,) = torch.autograd.grad(cosines, vector, torch.ones_like(cosines))
+    return gradient

@@ -61,7 +61,7 @@ else
 	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) $(TORCH)
 	$(PIP) 'setuptools>=77' wheel 'cmake>=3.24' ninja 'pybind11>=2.13'
 	$(VENV)/bin/python -c 'import triton' 2>/dev/null || $(PIP) $(TRITON) || echo 'no $(TRITON) here: the tests of its kernels are skipped'
-	$(PIP) --no-build-isolation --editable '.[test,lint,native]'
+	$(PIP) --no-build-isolation --editable '.[all,test,lint,native]'
 endif
 	touch $@
 

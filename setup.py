@@ -1,5 +1,8 @@
 """Builds the native kernels with CMake and Ninja where everything for it is found, and nothing where not.
 
+pip builds in an environment of its own, without the torch of the one that it installs into. That one's headers are
+used all the same; CMake, Ninja and pybind11 are fetched for the build where there are a compiler and a torch.
+
 SMOOTHSWAP_NATIVE=0 builds nothing; SMOOTHSWAP_NATIVE=1 makes a failed build an error. SMOOTHSWAP_CUDA=0 leaves out the
 CUDA kernels, which are built where nvcc is found; SMOOTHSWAP_CUDA=1 makes their absence an error. All else is in
 pyproject.toml and, for sources and flags, in CMakeLists.txt.
@@ -21,19 +24,48 @@ OPS = Path("smoothswap/ops")
 HOME = {"_native": OPS, "_native_cuda": OPS, "_build": Path("smoothswap")}  # where each library belongs
 
 
+TOOLS = ["cmake>=3.24", "ninja", "pybind11>=2.13"]
+
+
 def say(line):
-    """Writes a line past pip, which hides the output of a build that succeeds, where there is a terminal."""
+    """Writes a line, past pip, which hides the output of a build that succeeds, where there is a terminal."""
     print(f"smoothswap: {line}", file=sys.stderr, flush=True)
+    if not sys.stderr.isatty():
+        try:
+            with Path("/dev/tty").open("w") as terminal:
+                terminal.write(f"smoothswap: {line}\n")
+        except OSError:
+            pass
+
+
+def torch_flags():
+    """What Python has to be called with to find torch: nothing, or past pip's build environment; None without torch."""
+    if importlib.util.find_spec("torch") is not None:
+        return ""
+    look = [
+        sys.executable,
+        "-E",
+        "-c",
+        "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)",
+    ]
+    return "-E" if subprocess.run(look, check=False, cwd=tempfile.gettempdir()).returncode == 0 else None
+
+
+def missing_machine():
+    """What the native build lacks that pip cannot fetch for it, or None."""
+    if os.environ.get("SMOOTHSWAP_NATIVE") == "0":
+        return "SMOOTHSWAP_NATIVE=0"
+    if not any(shutil.which(name) for name in (os.environ.get("CXX") or "c++", "g++", "clang++")):
+        return "no C++ compiler found"
+    if torch_flags() is None:
+        return "no torch found; install torch first, then smoothswap again"
+    return None
 
 
 def missing():
     """What the native build lacks, or None."""
-    if os.environ.get("SMOOTHSWAP_NATIVE") == "0":
-        return "SMOOTHSWAP_NATIVE=0"
-    if importlib.util.find_spec("torch") is None:
-        return "no torch in the build environment; install torch first and use pip install --no-build-isolation"
-    if not any(shutil.which(name) for name in (os.environ.get("CXX") or "c++", "g++", "clang++")):
-        return "no C++ compiler found"
+    if (reason := missing_machine()) is not None:
+        return reason
     for tool in ("cmake", "ninja"):
         if find(tool) is None:
             return f"no {tool} found; pip install {tool}"
@@ -61,6 +93,7 @@ class Native(build_ext):
         with tempfile.TemporaryDirectory(prefix="smoothswap-") as build:
             configure = [find("cmake"), "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
             configure += [f"-DCMAKE_MAKE_PROGRAM={find('ninja')}", f"-DPython_EXECUTABLE={sys.executable}"]
+            configure += [f"-DTORCH_PYTHON_FLAGS={torch_flags()}"]
             configure += ["-DSMOOTHSWAP_CUDA=OFF"] if os.environ.get("SMOOTHSWAP_CUDA") == "0" else []
             try:
                 subprocess.run(configure, check=True)
@@ -100,8 +133,10 @@ class Native(build_ext):
         return {}
 
 
-reason = missing()
-if reason is None:
+if "egg_info" in sys.argv[1:] and missing_machine() is None:
+    # pip asks what the build needs. Anywhere else setuptools would install these itself.
+    setup(setup_requires=[tool for tool in TOOLS if importlib.util.find_spec(tool.partition(">")[0]) is None])
+elif (reason := missing()) is None:
     # One extension, without sources, makes setuptools call the command and mark the wheel as platform dependent.
     setup(ext_modules=[Extension("smoothswap.ops._native", sources=[])], cmdclass={"build_ext": Native})
 else:

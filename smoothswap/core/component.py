@@ -9,6 +9,7 @@ from typing import Any
 
 from smoothswap.core.config import OptionInfo, Options
 from smoothswap.core.errors import PluginError
+from smoothswap.core.extras import hint
 
 KINDS = (
     "embedder",
@@ -75,6 +76,7 @@ class Component:
                 f"{self.kind} {self.name!r} cannot be imported",
                 f"target: {self.where} (from {self.provider})",
                 str(cause),
+                hint=hint(cause),
             ) from cause
         if not isinstance(cls, type):
             raise PluginError(f"{self.kind} {self.name!r} is no class", f"target: {self.where} (from {self.provider})")

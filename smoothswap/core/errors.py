@@ -55,6 +55,10 @@ class ArgumentError(SmoothSwapError, ValueError):
     """A tensor argument with the wrong shape, dtype, device or value."""
 
 
+class MissingExtraError(SmoothSwapError, ImportError):
+    """A package that only an extra of smoothswap brings."""
+
+
 class BackendError(SmoothSwapError, RuntimeError):
     """A kernel backend that was asked for and cannot run."""
 

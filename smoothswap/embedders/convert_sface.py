@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
+from smoothswap.core.extras import require
 from smoothswap.modules.state_mapping import StateMapping
 
 if TYPE_CHECKING:
@@ -38,9 +38,13 @@ def read_sface(path: Path | str) -> dict[str, torch.Tensor]:
     Convolutions are [out, in / groups, k, k], the linear layer [out, in], everything else is one-dimensional.
 
     Raises:
+        MissingExtraError: OpenCV is not installed.
         InputError: there is no such file.
         CheckpointError: it is no ONNX file, or a damaged one.
     """
+    require("photos")
+    import cv2
+
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no model file {str(path)!r}", hint="name SFace's .onnx file of the OpenCV Zoo")

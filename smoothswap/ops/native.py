@@ -1,6 +1,6 @@
 """The compiled kernels: one shared library beside this file, loaded the first time an op is used.
 
-The library is built by `pip install --no-build-isolation .` where a C++ compiler, CMake and PyTorch are found; it
+The library is built by `pip install .` where a C++ compiler and PyTorch are found; it
 registers its kernels in `torch.ops.smoothswap_native`. Nothing is compiled or loaded at import. SMOOTHSWAP_ISA in the
 environment (baseline, avx2 or avx512), read once, keeps it from using all that the processor has.
 """
@@ -8,9 +8,7 @@ environment (baseline, avx2 or avx512), read once, keeps it from using all that 
 from __future__ import annotations
 
 import functools
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +49,8 @@ def missing() -> str | None:
         BackendError: SMOOTHSWAP_ISA names an instruction set that is unknown or that the processor lacks.
     """
     if not LIBRARY.exists():
-        tools = {"a C++ compiler": ("c++", "g++", "clang++"), "cmake": ("cmake",), "ninja": ("ninja",)}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        lack = [tool for tool, names in tools.items() if not any(shutil.which(name, path=path) for name in names)]
-        needs = f"; missing here: {', '.join(lack)}" if lack else ""
-        return f"the compiled kernels are not built (pip install --no-build-isolation . builds them{needs})"
+        needs = "" if any(map(shutil.which, ("c++", "g++", "clang++"))) else "; missing here: a C++ compiler"
+        return f"the compiled kernels are not built (`pip install .` of the source builds them{needs})"
     try:
         torch.ops.load_library(LIBRARY)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError) as error:
@@ -63,7 +58,7 @@ def missing() -> str | None:
     if other := _of_another_version(torch.ops.smoothswap_native):
         return (
             f"the compiled kernels are of another version ({', '.join(other)}); build them again with "
-            "pip install --no-build-isolation ."
+            "`pip install .` of the source"
         )
     try:
         torch.ops.smoothswap_native.isa()

@@ -1,6 +1,6 @@
 """The compiled CUDA kernels: a shared library of its own beside this file, loaded when one is first asked about.
 
-`pip install --no-build-isolation .` builds it where nvcc is found too; the PyTorch there may be one for the CPU. It
+`pip install .` builds it where nvcc is found too; the PyTorch there may be one for the CPU. It
 registers its kernels in `torch.ops.smoothswap_native_cuda`.
 """
 
@@ -36,7 +36,7 @@ def _load(emulation: str | None) -> str | None:
     library = LIBRARY if emulation is None else Path(emulation)
     if not library.exists():
         lack = "" if shutil.which("nvcc") else "; missing here: nvcc"
-        return f"the CUDA kernels are not built (pip install --no-build-isolation . builds them where nvcc is{lack})"
+        return f"the CUDA kernels are not built (`pip install .` of the source builds them where nvcc is{lack})"
     try:
         if emulation is None and (reason := _driver(ctypes.CDLL(str(library)))):
             return reason

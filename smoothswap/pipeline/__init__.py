@@ -1,5 +1,11 @@
 """Photographs: find faces, align them, swap them, paste them back, and say so in the picture."""
 
+# ruff: noqa: E402  (one sentence about what is missing comes before the imports that would fail)
+
+from smoothswap.core.extras import require
+
+require("photos")
+
 from smoothswap.pipeline.align import AlignReport, align_folder
 from smoothswap.pipeline.embed import EmbedReport, embed_folder
 from smoothswap.pipeline.face import Face, Landmarker

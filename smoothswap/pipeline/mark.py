@@ -10,35 +10,22 @@ from dataclasses import dataclass
 
 from smoothswap import __version__
 from smoothswap.core.config import Options, option
+from smoothswap.pipeline import xmp
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 TOOL = "smoothswap"
 
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_META = "adobe:ns:meta/"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_TIFF = "http://ns.adobe.com/tiff/1.0/"
 _OURS = "urn:smoothswap:xmp:1"
+_ABOUT = f"{{{xmp.RDF}}}about"
 
-for _prefix, _space in {
-    "rdf": _RDF, "x": _META, "Iptc4xmpExt": _IPTC, "tiff": _TIFF, "smoothswap": _OURS,
-    "xmp": "http://ns.adobe.com/xap/1.0/", "dc": "http://purl.org/dc/elements/1.1/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/", "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
-}.items():  # fmt: skip
-    ET.register_namespace(_prefix, _space)
-
-_SOURCE_TYPE = f"{{{_IPTC}}}DigitalSourceType"
-_SYSTEM = f"{{{_IPTC}}}AISystemUsed"
-_VERSION = f"{{{_IPTC}}}AISystemVersionUsed"
+_SOURCE_TYPE = f"{{{xmp.IPTC}}}DigitalSourceType"
+_SYSTEM = f"{{{xmp.IPTC}}}AISystemUsed"
+_VERSION = f"{{{xmp.IPTC}}}AISystemVersionUsed"
 _WEIGHTS = f"{{{_OURS}}}WeightsSha256"
-# The picture is written upright, so an orientation in the old packet would turn it again.
-_REPLACED = (_SOURCE_TYPE, _SYSTEM, _VERSION, _WEIGHTS, f"{{{_TIFF}}}Orientation")
+_REPLACED = (_SOURCE_TYPE, _SYSTEM, _VERSION, _WEIGHTS, xmp.ORIENTATION)
 
 LARGEST = 60_000
 """Bytes of an XMP packet that still leave room for the mark in one segment of a JPEG."""
-
-_BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-_END = '\n<?xpacket end="w"?>'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,28 +66,26 @@ class IptcMarker:
                 JPEG as well: the mark must not be what is lost.
         """
         fits = existing is None or len(existing) < LARGEST
-        rdf = _parse(existing) if self.config.keep and fits else None
+        rdf = xmp.parse(existing) if self.config.keep and fits else None
         if rdf is None:
-            rdf = ET.Element(f"{{{_RDF}}}RDF")
+            rdf = ET.Element(f"{{{xmp.RDF}}}RDF")
         for description in rdf:
             for name in _REPLACED:
                 description.attrib.pop(name, None)
                 for child in description.findall(name):
                     description.remove(child)
-        ours = ET.SubElement(rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
+        ours = ET.SubElement(rdf, f"{{{xmp.RDF}}}Description", {_ABOUT: ""})
         values = {
             _SOURCE_TYPE: mark.source_type, _SYSTEM: mark.tool, _VERSION: mark.version, _WEIGHTS: mark.weights_sha256
         }  # fmt: skip
         for name, value in values.items():
             if value is not None:
                 ET.SubElement(ours, name).text = value
-        root = ET.Element(f"{{{_META}}}xmpmeta")
-        root.append(rdf)
-        return (_BEGIN + ET.tostring(root, encoding="unicode") + _END).encode()
+        return xmp.serialise(rdf)
 
     def read(self, packet: bytes | None) -> Mark | None:
         """What an XMP packet says; None where it names no digital source type."""
-        rdf = _parse(packet)
+        rdf = xmp.parse(packet)
         if rdf is None:
             return None
         source_type, tool, version, weights = (_value(rdf, name) for name in _REPLACED[:4])
@@ -109,25 +94,13 @@ class IptcMarker:
         return Mark(source_type=source_type, tool=tool, version=version, weights_sha256=weights)
 
 
-def _parse(packet: bytes | None) -> ET.Element | None:
-    """The rdf:RDF element of a packet; None where there is none or it is no XML."""
-    if packet is None or b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # XMP has neither; bombs do
-        return None
-    try:
-        root = ET.fromstring(packet.strip(b"\0 \t\r\n"))
-    except (ET.ParseError, ValueError, LookupError):
-        return None
-    rdf = f"{{{_RDF}}}RDF"
-    return root if root.tag == rdf else root.find(f".//{rdf}")
-
-
 def _value(rdf: ET.Element, name: str) -> str | None:
     """A simple property, written as an attribute, as text, or as a resource."""
     for description in rdf:
         child = description.find(name)
         found = description.get(name)
         if found is None and child is not None:
-            found = child.get(f"{{{_RDF}}}resource") or child.text
+            found = child.get(f"{{{xmp.RDF}}}resource") or child.text
         if found and found.strip():
             return found.strip()
     return None

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from smoothswap.core.errors import InputError
+from smoothswap.images.orientation import orientation_of, upright
+from smoothswap.images.tiff import TiffPage, open_tiff
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -49,8 +51,8 @@ def read_file(path: Path) -> bytes:
 def decode_rgb(data: bytes, name: str, side: int | None = None) -> Pixels:
     """Decode a picture as it is meant to be seen.
 
-    EXIF orientation is applied; transparent parts lie on mid-grey; grey becomes RGB; 16-bit grey is scaled to 8 bits;
-    CMYK goes through its colour profile where it has one. Of an animation the first frame is read.
+    EXIF orientation is applied; transparent parts lie on mid-grey; grey becomes RGB; 16 bits are scaled to 8; CMYK goes
+    through its colour profile where it has one. Of an animation the first frame is read.
 
     Args:
         data: bytes of any format that Pillow reads.
@@ -85,23 +87,32 @@ def decode_rgb(data: bytes, name: str, side: int | None = None) -> Pixels:
 
 
 def _decode(data: bytes, name: str, side: int | None) -> Pixels:
+    page = open_tiff(data, name)
+    if page is not None:
+        return _decode_tiff(page, name)
     with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(name, f"{width} × {height} pixels")
+        _check_size(image.size, name)
         if side is not None and image.format == "JPEG":
             image.draft(None, (2 * side, 2 * side))
         image.load()
         profile = image.info.get("icc_profile")
-        return np.array(_to_rgb(_upright(image), profile, name), dtype=np.uint8)
+        turn = orientation_of(image)
+        return upright(np.array(_to_rgb(image, profile, name), dtype=np.uint8), turn)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        # The pixels are whole at this point; EXIF data that cannot be read says nothing about them.
-        return image
+def _decode_tiff(page: TiffPage, name: str) -> Pixels:
+    _check_size(page.size, name)
+    values, alpha, _ = page.decode()
+    pixels = _to_8_bits(values)
+    if alpha is None:
+        return pixels
+    return np.array(_on_background(Image.fromarray(np.dstack([pixels, _to_8_bits(alpha)]))), dtype=np.uint8)
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{width} × {height} pixels")
 
 
 def _too_large(name: str, fact: str) -> InputError:
@@ -120,16 +131,25 @@ def _to_rgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image
     if image.mode == "CMYK" and profile:
         return _through_profile(image, profile)
     if image.has_transparency_data:
-        over = image.convert("RGBA")
-        under = Image.new("RGBA", over.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
-        return Image.alpha_composite(under, over).convert("RGB")
+        return _on_background(image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _on_background(image: Image.Image) -> Image.Image:
+    under = Image.new("RGBA", image.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+    return Image.alpha_composite(under, image).convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     """Scale the modes I;16 and I to 8-bit grey, which Pillow's own conversion would clip at 255."""
-    values = np.asarray(image).astype(np.int64).clip(0, 65535)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(_to_8_bits(np.asarray(image).astype(np.int64).clip(0, 65535)))
+
+
+def _to_8_bits(values: np.ndarray[Any, Any]) -> Pixels:
+    """Values of 8 bits as they are, others, from 0 to 65535, rounded to 8 bits; of any shape."""
+    if values.dtype == np.uint8:
+        return values
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:

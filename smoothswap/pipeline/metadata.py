@@ -1,14 +1,17 @@
-"""What a picture file carries beside its pixels: EXIF, XMP, colour profile."""
+"""What a picture file carries beside its pixels: EXIF, XMP, colours, resolution. No pictures are kept."""
 
 from __future__ import annotations
 
 import contextlib
 import struct
+import zlib
+from typing import Any, TypeGuard
 
 from PIL import ExifTags, Image
 
-ORIENTATION = int(ExifTags.Base.Orientation)
-XMP_TIFF_TAG = 700
+from smoothswap.pipeline.xmp import is_plain_text, without_pictures
+
+XMP_TIFF_TAG, ICC_TIFF_TAG = 700, 34675
 
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error)
 
@@ -18,9 +21,29 @@ _KEPT = {
     *(270, 271, 272, 282, 283, 296, 305, 306, 315, 33432),  # description, camera, resolution, software, date, rights
     *range(40091, 40096),  # title, comment, author, keywords, subject as Windows writes them
 }
+# Tags of the photo directory that Exif 3.0 defines and that hold numbers or short texts. Not among them are the
+# MakerNote, in which cameras put previews, the spatial frequency response and everything of one maker's own.
+_KEPT_PHOTO = {
+    *(33434, 33437, 34850, 34852, 34855, *range(34864, 34870)),  # exposure, sensitivity
+    *(36864, 36867, 36868, *range(36880, 36883), *range(37520, 37523)),  # version, dates
+    *(37121, 37122, *range(37377, 37387), 37396, 37510, *range(37888, 37894)),  # light, lens, user comment, weather
+    *range(40960, 40965),  # colour space, size, name of a sound file
+    *(41483, *range(41486, 41489), 41492, 41493, 41495, *range(41728, 41731)),  # sensor, source
+    *(*range(41985, 41997), 42016, *range(42032, 42042), *range(42080, 42083), 42240),  # scene, owner, lens
+}
+_KEPT_PLACE = set(range(32))  # of the GPS directory
 _EXIF, _GPS = int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
-_INTEROP = int(ExifTags.IFD.Interop)
 _WIDTH, _HEIGHT = int(ExifTags.Base.ExifImageWidth), int(ExifTags.Base.ExifImageHeight)
+_X_RESOLUTION, _Y_RESOLUTION = int(ExifTags.Base.XResolution), int(ExifTags.Base.YResolution)
+_RESOLUTION_UNIT = int(ExifTags.Base.ResolutionUnit)
+_MOST_NUMBERS = 64
+_MOST_BYTES = 240
+_COMMENT_CODES = {b"UNICODE\0": "utf-16", b"JIS\0\0\0\0\0": "iso2022_jp"}  # the first eight bytes of a user comment
+
+# Chunks of a PNG that say what its colours mean, and the bytes that each has. The first three hold beside an ICC
+# profile (and before it); the others stand in for one.
+_BESIDE_PROFILE = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8}
+_COLOUR_CHUNKS = {**_BESIDE_PROFILE, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 
 
 def exif_of(image: Image.Image) -> Image.Exif | None:
@@ -32,24 +55,33 @@ def exif_of(image: Image.Image) -> Image.Exif | None:
     return tags if len(tags) else None
 
 
-def exif_to_keep(tags: Image.Exif | None, *, width: int, height: int) -> bytes | None:
+def exif_to_keep(tags: Image.Exif | None, *, width: int, height: int, turned: bool = False) -> bytes | None:
     """The tags that stay true for the upright, changed picture, as an EXIF block (None where none is left).
 
-    Orientation goes, since it has been applied, and so does the thumbnail, since it shows the old face.
+    Orientation goes, since it has been applied, and so does whatever may show the old face: thumbnail, MakerNote,
+    tags that the standard does not know, and values that are neither text nor a few numbers.
+
+    Args:
+        tags: what the file had.
+        width: of the upright picture, pixels.
+        height: of the upright picture, pixels.
+        turned: whether the picture was turned by a quarter, so that across is down now.
     """
     if tags is None:
         return None
     with contextlib.suppress(*_DAMAGE):
         kept = Image.Exif()
-        for tag in _KEPT & set(tags):
-            kept[tag] = tags[tag]
-        photo = dict(tags.get_ifd(_EXIF))
-        photo.pop(_INTEROP, None)  # an offset into the old file
+        first = _harmless(dict(tags), _KEPT)
+        if turned and {_X_RESOLUTION, _Y_RESOLUTION} <= set(first):
+            first |= {_X_RESOLUTION: first[_Y_RESOLUTION], _Y_RESOLUTION: first[_X_RESOLUTION]}
+        for tag, value in first.items():
+            kept[tag] = value
+        photo = _harmless(tags.get_ifd(_EXIF), _KEPT_PHOTO)
         if photo:
             if _WIDTH in photo or _HEIGHT in photo:
                 photo |= {_WIDTH: width, _HEIGHT: height}
             kept[_EXIF] = photo
-        place = dict(tags.get_ifd(_GPS))
+        place = _harmless(tags.get_ifd(_GPS), _KEPT_PLACE)
         if place:
             kept[_GPS] = place
         if len(kept):
@@ -57,27 +89,85 @@ def exif_to_keep(tags: Image.Exif | None, *, width: int, height: int) -> bytes |
     return None
 
 
+def _harmless(tags: dict[int, Any], known: set[int]) -> dict[int, Any]:
+    """Those `known` tags whose values hold no picture."""
+    return {tag: value for tag, value in tags.items() if tag in known and not _may_hold_picture(tag, value)}
+
+
+def _may_hold_picture(tag: int, value: Any) -> bool:
+    if isinstance(value, tuple):
+        return len(value) > _MOST_NUMBERS or any(isinstance(part, bytes | str) for part in value)
+    if isinstance(value, bytes):
+        if len(value) <= _MOST_BYTES:
+            return False
+        code = "utf-16-le" if tag in range(40091, 40096) else _COMMENT_CODES.get(value[:8], "utf-8")
+        try:
+            value = (value if code in ("utf-8", "utf-16-le") else value[8:]).decode(code)
+        except UnicodeError:
+            return True
+    return isinstance(value, str) and not is_plain_text(value.replace("\0", ""))
+
+
+def dpi_of(image: Image.Image, tags: Image.Exif | None) -> tuple[float, float] | None:
+    """Dots per inch across and down, as stored, which the file names in its own way or in EXIF tags; None for none."""
+    # Of a JPEG that names none, Pillow says 72.
+    named = image.format not in ("JPEG", "MPO") or image.info.get("jfif_unit") in (1, 2)
+    return _dpi(image.info.get("dpi")) if named and "dpi" in image.info else dpi_in(tags)
+
+
+def dpi_in(tags: Image.Exif | None) -> tuple[float, float] | None:
+    """Dots per inch across and down that EXIF or TIFF tags name; None where they name none."""
+    if tags is None:
+        return None
+    with contextlib.suppress(*_DAMAGE):
+        unit = {2: 1.0, 3: 2.54}[tags.get(_RESOLUTION_UNIT, 2)]  # inch, centimetre
+        return _dpi((tags[_X_RESOLUTION], tags[_Y_RESOLUTION]), unit)
+    return None
+
+
+def _dpi(value: Any, unit: float = 1.0) -> tuple[float, float] | None:
+    try:
+        across, down = (float(part) * unit for part in value)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
+
+
+def colour_chunks(data: bytes) -> dict[bytes, bytes]:
+    """What a PNG file says of its colours beside an ICC profile: cICP, gAMA, cHRM, sRGB … by their names."""
+    found: dict[bytes, bytes] = {}
+    at = 8
+    while data.startswith(b"\x89PNG\r\n\x1a\n") and at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IDAT":
+            break
+        body, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
+        if _COLOUR_CHUNKS.get(kind) == length and check == struct.pack(">I", zlib.crc32(kind + body)):
+            found.setdefault(kind, body)
+        at += 12 + length
+    return found
+
+
+def chunks_to_write(found: dict[bytes, bytes], *, has_profile: bool) -> dict[bytes, bytes]:
+    """Those of `colour_chunks` that hold beside an ICC profile, or without one."""
+    return {kind: body for kind, body in found.items() if not has_profile or kind in _BESIDE_PROFILE}
+
+
 def xmp_of(image: Image.Image) -> bytes | None:
-    """The XMP packet of a loaded image."""
+    """The XMP packet of a loaded image, as `xmp_packet` gives it."""
     found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if found is None and image.format == "TIFF":
         found = getattr(image, "tag_v2", {}).get(XMP_TIFF_TAG)
+    return xmp_packet(found)
+
+
+def xmp_packet(found: object) -> bytes | None:
+    """A packet without whatever may show the old face; None where there is none or it cannot be read."""
     if isinstance(found, str):
-        found = found.encode()
-    return bytes(found) if isinstance(found, bytes) and found else None
+        found = found.encode("utf-8", "replace")
+    return without_pictures(found) if isinstance(found, bytes) else None
 
 
-def profile_fits(icc: bytes | None, *, grey: bool) -> bool:
+def profile_fits(icc: object, *, grey: bool) -> TypeGuard[bytes]:
     """Whether an ICC profile describes the channels that will be written (bytes 16 to 20 name its colour space)."""
-    return icc is not None and len(icc) >= 128 and icc[16:20] == (b"GRAY" if grey else b"RGB ")
-
-
-def is_16_bit(image: Image.Image, data: bytes) -> bool:
-    """Whether the file is a PNG or TIFF with unsigned 16-bit grey or RGB channels."""
-    if image.format == "PNG":
-        return data[24] == 16  # IHDR: bit depth
-    if image.format == "TIFF":
-        tags = getattr(image, "tag_v2", {})
-        depths, kinds = tags.get(258, (1,)), tags.get(339, (1,))
-        return set(depths) == {16} and set(kinds) == {1} and tags.get(262) in (1, 2)
-    return False
+    return isinstance(icc, bytes) and len(icc) >= 128 and icc[16:20] == (b"GRAY" if grey else b"RGB ")

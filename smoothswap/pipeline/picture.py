@@ -22,6 +22,8 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from smoothswap.core.errors import InputError
+from smoothswap.images.orientation import orientation_of, upright
+from smoothswap.images.tiff import TiffPage, open_tiff
 from smoothswap.pipeline import metadata
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -50,8 +52,10 @@ class Picture:
         alpha: [H, W] of the same type, or None where the picture has no transparency.
         grey: whether the file was grey; it is then written grey again.
         icc: colour profile of `pixels`, as the file carried it; None for sRGB and for what was converted.
-        exif: EXIF block without orientation and thumbnail, ready to be written.
-        xmp: XMP packet of the file.
+        exif: EXIF block without orientation and whatever may hold a picture, ready to be written.
+        xmp: XMP packet of the file, without these as well.
+        dpi: dots per inch across and down.
+        colour_chunks: what a PNG file said of its colours beside a profile (cICP, gAMA, …), by chunk; a PNG keeps it.
         name: how messages call the picture.
     """
 
@@ -61,6 +65,8 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    colour_chunks: dict[bytes, bytes] = dataclasses.field(default_factory=dict)
     name: str = "picture"
 
     @classmethod
@@ -79,39 +85,52 @@ class Picture:
         """
         path = Path(path)
         data = _read_bytes(path)
-        with _quiet(), _open(data, path, max_megapixels) as image:
-            try:
-                image.load()
-                return cls._decode(image, data, str(path))
-            except InputError:
-                raise
-            except _DAMAGE as cause:
-                raise InputError(
-                    f"{str(path)!r} is damaged or cut off",
-                    f"{image.format} of {image.width} × {image.height} pixels, {len(data)} bytes: {cause}",
-                    hint="copy or download the file again",
-                ) from cause
+        with _quiet():
+            page = open_tiff(data, str(path))
+            if page is not None:
+                _check_size(page.size, data, path, max_megapixels)
+                with _as_damage(path, data, "TIFF", page.size):
+                    return cls._from_tiff(page)
+            with _open(data, path) as image:
+                _check_size(image.size, data, path, max_megapixels)
+                with _as_damage(path, data, str(image.format), image.size):
+                    image.load()
+                    return cls._from_image(image, data, str(path))
 
     @classmethod
-    def _decode(cls, image: Image.Image, data: bytes, name: str) -> Self:
+    def _from_image(cls, image: Image.Image, data: bytes, name: str) -> Self:
         tags = metadata.exif_of(image)
-        orientation = int(tags.get(metadata.ORIENTATION, 1)) if tags is not None else 1
+        turn = orientation_of(image)
         icc = image.info.get("icc_profile") or None
-        xmp = metadata.xmp_of(image)
         deep = _decode_16_bits(image, data)
         if deep is not None:
             pixels, alpha, grey = deep
         else:
             pixels, alpha, grey, icc = _decode_8_bits(image, icc, name)
-        pixels = _upright(pixels, orientation)
+        pixels = upright(pixels, turn)
         return cls(
             pixels=pixels,
-            alpha=None if alpha is None else _upright(alpha, orientation),
+            alpha=None if alpha is None else upright(alpha, turn),
             grey=grey,
             icc=icc if metadata.profile_fits(icc, grey=grey) else None,
-            exif=metadata.exif_to_keep(tags, width=pixels.shape[1], height=pixels.shape[0]),
-            xmp=xmp,
+            xmp=metadata.xmp_of(image),
+            colour_chunks=metadata.colour_chunks(data),
             name=name,
+            **_upright_metadata(tags, metadata.dpi_of(image, tags), pixels, turn),
+        )
+
+    @classmethod
+    def _from_tiff(cls, page: TiffPage) -> Self:
+        pixels, alpha, grey = page.decode()
+        tags, icc = page.exif(), page.tags.get(metadata.ICC_TIFF_TAG)
+        return cls(
+            pixels=pixels,
+            alpha=alpha,
+            grey=grey,
+            icc=icc if metadata.profile_fits(icc, grey=grey) else None,
+            xmp=metadata.xmp_packet(page.tags.get(metadata.XMP_TIFF_TAG)),
+            name=page.name,
+            **_upright_metadata(tags, metadata.dpi_in(tags), pixels, page.orientation),
         )
 
     @property
@@ -151,6 +170,15 @@ class Picture:
         return write_picture(self, path, overwrite=overwrite, quality=quality, xmp=xmp)
 
 
+def _upright_metadata(
+    tags: Image.Exif | None, dpi: tuple[float, float] | None, pixels: Pixels, turn: int
+) -> dict[str, Any]:
+    """EXIF block and dots per inch of upright pixels [H, W, 3] that were turned by an orientation, 1 to 8."""
+    turned = turn in (5, 6, 7, 8)
+    exif = metadata.exif_to_keep(tags, width=pixels.shape[1], height=pixels.shape[0], turned=turned)
+    return {"exif": exif, "dpi": dpi[::-1] if turned and dpi is not None else dpi}
+
+
 def to_bits(values: Pixels, bits: int) -> Pixels:
     """Values of 8 or 16 bits as `bits` bits, rounded to nearest, so that white stays white."""
     have = 8 * values.dtype.itemsize
@@ -183,12 +211,27 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open(data: bytes, path: Path, max_megapixels: float) -> Image.Image:
+@contextlib.contextmanager
+def _as_damage(path: Path, data: bytes, kind: str, size: tuple[int, int]) -> Iterator[None]:
+    """Turn what decoders raise on damaged files into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGE as cause:
+        raise InputError(
+            f"{str(path)!r} is damaged or cut off",
+            f"{kind} of {size[0]} × {size[1]} pixels, {len(data)} bytes: {cause}",
+            hint="copy or download the file again",
+        ) from cause
+
+
+def _open(data: bytes, path: Path) -> Image.Image:
     try:
         with _pillow_limit:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                image = Image.open(io.BytesIO(data), formats=_FORMATS)
+                return Image.open(io.BytesIO(data), formats=_FORMATS)
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except _DAMAGE as cause:
@@ -197,26 +240,28 @@ def _open(data: bytes, path: Path, max_megapixels: float) -> Image.Image:
             f"{len(data)} bytes, beginning with {data[:12]!r}",
             hint="give a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file (convert HEIC and raw files first)",
         ) from cause
-    megapixels = image.width * image.height / 1e6
+
+
+def _check_size(size: tuple[int, int], data: bytes, path: Path, max_megapixels: float) -> None:
+    width, height = size
+    megapixels = width * height / 1e6
     if megapixels > max_megapixels:
         raise InputError(
-            f"{str(path)!r} is too large: {image.width} × {image.height} pixels",
+            f"{str(path)!r} is too large: {width} × {height} pixels",
             f"{megapixels:.0f} megapixels in a file of {len(data)} bytes; the limit is {max_megapixels:g}",
             hint="make the picture smaller, or raise max_megapixels if it is meant to be that large",
         )
-    return image
 
 
 Decoded = tuple[Pixels, Pixels | None, bool]
 
 
 def _decode_16_bits(image: Image.Image, data: bytes) -> Decoded | None:
-    """Pixels, alpha and greyness of 16-bit PNG and TIFF files; None for everything else.
+    """Pixels, alpha and greyness of 16-bit PNG files, as stored; None for everything else.
 
-    Pillow cuts colour of 16 bits down to 8, so OpenCV decodes these. A layout that OpenCV does not know (16-bit CMYK,
-    for one) is left to Pillow, at 8 bits. Both apply the orientation of TIFF files and leave that of PNG alone.
+    Pillow cuts colour of 16 bits down to 8, so OpenCV decodes these.
     """
-    if not metadata.is_16_bit(image, data):
+    if image.format != "PNG" or data[24] != 16:  # IHDR: bit depth
         return None
     array: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != (image.height, image.width):
@@ -269,14 +314,3 @@ def _cmyk_to_rgb(image: Image.Image, icc: bytes | None) -> Image.Image:
             if converted is not None:
                 return converted  # type: ignore[no-any-return]
     return image.convert("RGB")
-
-
-def _upright(array: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation (1 to 8) to [H, W] or [H, W, C]; unknown values leave the picture as it is."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return np.ascontiguousarray(array)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Decoding that the reader of photographs and the reader of training images share."""

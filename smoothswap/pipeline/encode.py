@@ -1,4 +1,4 @@
-"""Writing pictures: PNG, JPEG, WebP, TIFF with alpha, colour profile, EXIF and XMP where the format can hold them."""
+"""Writing pictures: PNG, JPEG, WebP, TIFF, with alpha, colours, resolution, EXIF and XMP where the format has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import write_aside
-from smoothswap.pipeline.metadata import XMP_TIFF_TAG
+from smoothswap.pipeline.metadata import XMP_TIFF_TAG, chunks_to_write
 from smoothswap.pipeline.picture import Picture, to_bits
 
 _APP1_LIMIT = 65_000  # a JPEG segment holds 65,533 bytes, of which its label takes some
@@ -123,9 +123,13 @@ def _jpeg(picture: Picture, quality: int, xmp: bytes | None) -> bytes:
         more["exif"] = picture.exif
     if xmp and len(xmp) < _APP1_LIMIT:
         more["xmp"] = xmp
+    if picture.dpi and all(0.5 < dots < 65_535 for dots in picture.dpi):
+        more["dpi"] = picture.dpi
     image = _image(_on_white(picture), with_alpha=False)
-    # subsampling 0: colour at full resolution, since faces are judged by their skin
-    image.save(file, "JPEG", quality=quality, subsampling=0, optimize=True, icc_profile=picture.icc, **more)
+    # subsampling 0: colour at full resolution, since faces are judged by their skin. No Huffman tables of the picture's
+    # own (optimize): libjpeg then wants the whole scan in one buffer, for which Pillow guesses too little where there
+    # is grain.
+    image.save(file, "JPEG", quality=quality, subsampling=0, icc_profile=picture.icc, **more)
     return file.getvalue()
 
 
@@ -150,11 +154,11 @@ def _png(picture: Picture, quality: int, xmp: bytes | None) -> bytes:
         text.add_itxt(_XMP_KEY, xmp.decode("utf-8", "replace"))
     more = {"exif": picture.exif} if picture.exif else {}
     _image(picture, with_alpha=True).save(file, "PNG", pnginfo=text, icc_profile=picture.icc, **more)
-    return file.getvalue()
+    return _after_header(file.getvalue(), _colours_and_size(picture))
 
 
 def _png_16_bits(picture: Picture, xmp: bytes | None) -> bytes:
-    """OpenCV encodes the pixels; the chunks it cannot write go in after the header (33 bytes)."""
+    """OpenCV encodes the pixels; the chunks that it cannot write go in after the header."""
     if picture.alpha is not None:
         picture = _in_colour(picture)  # OpenCV writes no two channels
     array = _channels(picture, 16, with_alpha=True)
@@ -164,14 +168,28 @@ def _png_16_bits(picture: Picture, xmp: bytes | None) -> bytes:
     if not done:
         raise ValueError("PNG encoder failed")
     data = encoded.tobytes()
-    extra = b""
+    extra = _colours_and_size(picture)
     if picture.icc:
         extra += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.icc))
     if picture.exif:
         extra += _chunk(b"eXIf", picture.exif.removeprefix(b"Exif\0\0"))
     if xmp:
         extra += _chunk(b"iTXt", _XMP_KEY.encode() + b"\0\0\0\0\0" + xmp)
-    return data[:33] + extra + data[33:]
+    return _after_header(data, extra)
+
+
+def _colours_and_size(picture: Picture) -> bytes:
+    """Chunks of a PNG that say what its colours mean and how many dots an inch has."""
+    kept = chunks_to_write(picture.colour_chunks, has_profile=picture.icc is not None)
+    chunks = b"".join(_chunk(kind, body) for kind, body in kept.items())
+    if picture.dpi is not None:
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dots / 0.0254) for dots in picture.dpi), 1))
+    return chunks
+
+
+def _after_header(data: bytes, chunks: bytes) -> bytes:
+    """A PNG file with chunks put in behind its header, which ends at byte 33."""
+    return data[:33] + chunks + data[33:]
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -192,6 +210,8 @@ def _tiff(picture: Picture, quality: int, xmp: bytes | None) -> bytes:
         for tag in exif:
             # a directory of its own (photo, GPS) is stored as one
             tags[tag] = exif.get_ifd(tag) or exif[tag]
+    if picture.dpi is not None:
+        (tags[282], tags[283]), tags[296] = picture.dpi, 2  # dots per inch
     tags[256], tags[257] = width, height
     tags[258] = (picture.bits,) * channels
     tags[259] = 8  # deflate

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.pipeline.encode import check_output
@@ -64,3 +65,44 @@ def test_what_a_format_cannot_hold(tmp_path: Path) -> None:
 def test_16_bits_become_8_where_needed(tmp_path: Path) -> None:
     picture = Picture(pixels=np.full((8, 8, 3), 200 * 257, np.uint16))
     assert Picture.read(picture.write(tmp_path / "a.webp", quality=100)).pixels[0, 0].tolist() == [200] * 3
+
+
+@pytest.mark.parametrize("quality", [1, 50, 80, 90, 94, 95, 98, 100])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (300, 17), (256, 256)])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("metadata_bytes", [0, 5_000, 64_900])
+def test_grain_can_be_written_as_jpeg(
+    tmp_path: Path,
+    noise: np.random.Generator,
+    capfd: pytest.CaptureFixture[str],
+    quality: int,
+    height: int,
+    width: int,
+    grey: bool,
+    metadata_bytes: int,
+) -> None:
+    # uniform noise is the most that a picture can hold
+    pixels = noise.integers(0, 256, (height, width, 1 if grey else 3)).astype(np.uint8)
+    grain = Picture(
+        pixels=np.repeat(pixels, 3, axis=2) if grey else pixels,
+        grey=grey,
+        exif=b"Exif\0\0" + noise.bytes(metadata_bytes) if metadata_bytes else None,
+        xmp=b"x" * metadata_bytes or None,
+        icc=noise.bytes(3 * metadata_bytes) or None,
+    )
+    with Image.open(grain.write(tmp_path / "a.jpg", quality=quality)) as image:
+        image.load()
+        assert image.size == (width, height)
+        assert image.info.get("exif") == grain.exif
+        assert image.info.get("xmp") == grain.xmp
+        assert image.info.get("icc_profile") == grain.icc
+        if quality == 100:
+            assert np.abs(np.asarray(image).reshape(pixels.shape).astype(int) - pixels).max() <= 4
+    assert capfd.readouterr().err == ""
+
+
+def test_grain_over_transparency_and_of_16_bits(tmp_path: Path, noise: np.random.Generator) -> None:
+    deep = noise.integers(0, 65536, (256, 256, 3)).astype(np.uint16)
+    picture = Picture(pixels=deep, alpha=noise.integers(0, 65536, (256, 256)).astype(np.uint16), dpi=(300, 300))
+    for quality in (90, 94, 100):
+        assert Picture.read(picture.write(tmp_path / f"{quality}.jpg", quality=quality)).dpi == (300, 300)

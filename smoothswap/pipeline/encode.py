@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import write_aside
-from smoothswap.pipeline.metadata import XMP_TIFF_TAG, chunks_to_write
+from smoothswap.pipeline.metadata import XMP_TIFF_TAG, as_stored, chunks_to_write
 from smoothswap.pipeline.picture import Picture, to_bits
 
 _APP1_LIMIT = 65_000  # a JPEG segment holds 65,533 bytes, of which its label takes some
@@ -209,7 +209,7 @@ def _tiff(picture: Picture, quality: int, xmp: bytes | None) -> bytes:
         exif.load(picture.exif)
         for tag in exif:
             # a directory of its own (photo, GPS) is stored as one
-            tags[tag] = exif.get_ifd(tag) or exif[tag]
+            tags[tag] = exif.get_ifd(tag) or as_stored(exif[tag])
     if picture.dpi is not None:
         (tags[282], tags[283]), tags[296] = picture.dpi, 2  # dots per inch
     tags[256], tags[257] = width, height

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from PIL import ExifTags, Image
@@ -17,9 +18,10 @@ _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, At
 
 # Tags of the first directory that describe the photograph. Those that describe the file's own layout (strips,
 # compression, resolution levels) would be wrong in another file.
+_WINDOWS_TEXTS = range(40091, 40096)
 _KEPT = {
     *(270, 271, 272, 282, 283, 296, 305, 306, 315, 33432),  # description, camera, resolution, software, date, rights
-    *range(40091, 40096),  # title, comment, author, keywords, subject as Windows writes them
+    *_WINDOWS_TEXTS,  # title, comment, author, keywords, subject as Windows writes them
 }
 # Tags of the photo directory that Exif 3.0 defines and that hold numbers or short texts. Not among them are the
 # MakerNote, in which cameras put previews, the spatial frequency response and everything of one maker's own.
@@ -38,7 +40,7 @@ _X_RESOLUTION, _Y_RESOLUTION = int(ExifTags.Base.XResolution), int(ExifTags.Base
 _RESOLUTION_UNIT = int(ExifTags.Base.ResolutionUnit)
 _MOST_NUMBERS = 64
 _MOST_BYTES = 240
-_COMMENT_CODES = {b"UNICODE\0": "utf-16", b"JIS\0\0\0\0\0": "iso2022_jp"}  # the first eight bytes of a user comment
+_COMMENT_CODES = {b"UNICODE\0": ("utf-16", "utf-16-be"), b"JIS\0\0\0\0\0": ("iso2022_jp",)}  # how a user comment begins
 
 # Chunks of a PNG that say what its colours mean, and the bytes that each has. The first three hold beside an ICC
 # profile (and before it); the others stand in for one.
@@ -75,7 +77,7 @@ def exif_to_keep(tags: Image.Exif | None, *, width: int, height: int, turned: bo
         if turned and {_X_RESOLUTION, _Y_RESOLUTION} <= set(first):
             first |= {_X_RESOLUTION: first[_Y_RESOLUTION], _Y_RESOLUTION: first[_X_RESOLUTION]}
         for tag, value in first.items():
-            kept[tag] = value
+            kept[tag] = as_stored(value)
         photo = _harmless(tags.get_ifd(_EXIF), _KEPT_PHOTO)
         if photo:
             if _WIDTH in photo or _HEIGHT in photo:
@@ -89,6 +91,11 @@ def exif_to_keep(tags: Image.Exif | None, *, width: int, height: int, turned: bo
     return None
 
 
+def as_stored(value: Any) -> Any:
+    """A value of the first directory as it is to be written: of texts, which Pillow writes in ASCII, the bytes."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
 def _harmless(tags: dict[int, Any], known: set[int]) -> dict[int, Any]:
     """Those `known` tags whose values hold no picture."""
     return {tag: value for tag, value in tags.items() if tag in known and not _may_hold_picture(tag, value)}
@@ -97,15 +104,23 @@ def _harmless(tags: dict[int, Any], known: set[int]) -> dict[int, Any]:
 def _may_hold_picture(tag: int, value: Any) -> bool:
     if isinstance(value, tuple):
         return len(value) > _MOST_NUMBERS or any(isinstance(part, bytes | str) for part in value)
-    if isinstance(value, bytes):
-        if len(value) <= _MOST_BYTES:
-            return False
-        code = "utf-16-le" if tag in range(40091, 40096) else _COMMENT_CODES.get(value[:8], "utf-8")
-        try:
-            value = (value if code in ("utf-8", "utf-16-le") else value[8:]).decode(code)
-        except UnicodeError:
-            return True
-    return isinstance(value, str) and not is_plain_text(value.replace("\0", ""))
+    if not isinstance(value, bytes | str) or len(value) <= _MOST_BYTES:
+        return False
+    return not any(is_plain_text(text) for text in _readings(tag, value))
+
+
+def _readings(tag: int, value: bytes | str) -> Iterator[str]:
+    """The texts that the value of a tag may be meant as."""
+    codes: tuple[str, ...] = ("utf-8",)
+    if isinstance(value, str):  # Pillow takes ASCII for Latin-1; many programs write UTF-8
+        codes, value = ("utf-8", "latin-1"), value.encode("latin-1", "replace")
+    elif tag in _WINDOWS_TEXTS:
+        codes = ("utf-16-le",)
+    elif value[:8] in _COMMENT_CODES:
+        codes, value = _COMMENT_CODES[value[:8]], value[8:]
+    for code in codes:
+        with contextlib.suppress(UnicodeError):
+            yield value.decode(code).replace("\0", "")
 
 
 def dpi_of(image: Image.Image, tags: Image.Exif | None) -> tuple[float, float] | None:

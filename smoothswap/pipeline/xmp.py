@@ -100,12 +100,14 @@ def _has_more_than_elements(packet: bytes) -> bool:
 def is_plain_text(text: str) -> bool:
     """Whether a text is nothing that a picture could be coded in (base64, hexadecimal digits, raw bytes).
 
-    Up to 240 characters hold no picture worth the name. A longer text has no control characters, at most 10,000
-    characters, and no 240 in a row that fall into ASCII words of 40 and more.
+    Up to 240 characters hold no picture worth the name. A longer text has at most 10,000 characters, of which one in
+    ten may be unprintable (but no control character of ASCII), and no 240 in a row that fall into ASCII words of 40 and
+    more.
     """
     if len(text) <= _SHORT:
         return True
-    if len(text) > _LONG or any(letter < " " and letter not in "\t\n\r" for letter in text):
+    unprintable = [letter for letter in text if not (letter.isprintable() or letter.isspace())]
+    if len(text) > _LONG or len(unprintable) > len(text) / 10 or any(letter < " " for letter in unprintable):
         return False
     coded = 0
     for word in text.split():

@@ -137,6 +137,40 @@ def test_no_picture_stays_in_xmp(tmp_path: Path, source: str, suffix: str) -> No
     assert b"Thumbnails" not in data
 
 
+@pytest.mark.parametrize(
+    ("directory", "tag", "value"),
+    [
+        (None, 270, ("日本語の長い説明文です" * 30).encode().decode("latin-1")),  # UTF-8, as Pillow hands it over
+        (None, 315, "Zoë and José, " * 30),
+        (0x8769, 37510, b"UNICODE\0" + ("日本語の長い説明文です" * 30).encode("utf-16-be")),
+        (0x8769, 37510, b"JIS\0\0\0\0\0" + ("日本語の長い説明文です" * 30).encode("iso2022_jp")),
+        (0x8769, 37510, b"ASCII\0\0\0" + b"A comment of many words. " * 30),
+        (0x8825, 28, b"ASCII\0\0\0" + b"The name of an area. " * 20),
+    ],
+)
+def test_texts_of_every_code_stay(tmp_path: Path, directory: int | None, tag: int, value: bytes | str) -> None:
+    exif = Image.Exif()
+    if directory is None:
+        exif[tag] = value.encode("latin-1") if isinstance(value, str) else value
+    else:
+        exif[directory] = {tag: value}
+    kept = metadata.exif_to_keep(_loaded(exif), width=8, height=8)
+    assert kept is not None
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", exif=kept)
+    for suffix in SUFFIXES:
+        with Image.open(Picture.read(tmp_path / "a.png").write(tmp_path / f"b{suffix}")) as image:
+            image.load()
+            again = image.getexif()
+        found = again[tag] if directory is None else again.get_ifd(directory)[tag]
+        assert found == value, suffix
+
+
+def _loaded(exif: Image.Exif) -> Image.Exif:
+    again = Image.Exif()
+    again.load(exif.tobytes())
+    return again
+
+
 def test_texts_stay(tmp_path: Path) -> None:
     exif = Image.Exif()
     long = "A caption of many words, told at length: " * 20

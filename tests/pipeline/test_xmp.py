@@ -107,6 +107,8 @@ def test_entities_are_not_expanded() -> None:
         ("日本語" * 1000, True),
         ("a line\nand another\t" * 50, True),
         ("a\x00b" * 100, False),
+        ("👩‍👩‍👧 a family, and words about it " * 20, True),
+        (np.random.default_rng(0).bytes(600).decode("latin-1").translate(dict.fromkeys(range(32), "a")), False),
         ("https://example.org/" + "a" * 180, True),
         (" ".join(["https://example.org/" + "a" * 100] * 3), False),
     ],

@@ -17,9 +17,14 @@ import numpy.typing as npt
 from smoothswap.core.errors import InputError
 from smoothswap.core.similarity import as_points, fit_similarity
 from smoothswap.pipeline.face import Face, Points
+from smoothswap.pipeline.picture import Pixels
 
 Array = npt.NDArray[np.float64]
 Crop = npt.NDArray[np.float32]
+
+_REDUCED = 4  # sides of the crop to which a much larger square is reduced
+_MARGIN = 8  # pixels of the reduced picture around the square, more than its sampling reads
+_BLUR = 8.0  # pixels: a stronger blur is made in a smaller picture, where it looks the same
 
 # ArcFace's template of 112 px: left eye, right eye, nose tip, left and right mouth corner (viewer's left).
 ARCFACE_112 = np.array(
@@ -138,11 +143,14 @@ def fitted_square(points: Points, places_in_crop: Array, size: int) -> Square:
     return Square(as_points(turn * edges + shift))
 
 
-def crop(picture: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], square: Square, size: int) -> Crop:
+def crop(picture: Pixels, square: Square, size: int) -> Crop:
     """Sample a square of a picture.
 
     Where the square is larger than the crop, every crop pixel is the mean over its area; where it is smaller, values
     are interpolated bicubically. Outside the picture it goes on mirrored, softly blurred and fading to its mean colour.
+
+    A square of more than 8 times the crop's side is first reduced to 4 times that side, by means over areas, so that
+    what is sampled and continued has the size of the crop, not that of the photograph.
 
     Args:
         picture: [H, W, 3], uint8 or uint16.
@@ -152,8 +160,9 @@ def crop(picture: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], square: Square
     Returns:
         [size, size, 3] float32 in [0, 1].
     """
+    picture, square, factor = _reduced(picture, square, size)
     fold = max(math.ceil(square.side / size - 1e-6), 1)  # samples a crop pixel and axis: steps of a pixel at most
-    region, offset = _surroundings(picture, square)
+    region, offset = _surroundings(picture, square, factor)
     matrix = square.matrix(size * fold)
     matrix[:, 2] -= offset
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -163,7 +172,27 @@ def crop(picture: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], square: Square
     return np.clip(samples / np.float32(np.iinfo(picture.dtype).max), 0, 1, dtype=np.float32)  # type: ignore[no-any-return]
 
 
-def _surroundings(picture: npt.NDArray[Any], square: Square) -> tuple[Crop, Array]:
+def _reduced(picture: Pixels, square: Square, size: int) -> tuple[Pixels, Square, float]:
+    """The square's surroundings in larger pixels, the square in these, and how many old ones make a side of a new one.
+
+    Where that would save little, it is the picture as it is, and 1. Edges stay edges: each side is scaled by its own
+    factor, so that no pixel is cut.
+    """
+    factor = square.side / (_REDUCED * size)
+    if factor < 2:
+        return picture, square, 1.0
+    height, width = picture.shape[:2]
+    left, top, right, bottom = square.bounds(height, width, margin=_MARGIN * factor)
+    region = picture[top:bottom, left:right]
+    if not region.size:
+        return picture, square, 1.0  # beside the picture, which is refused later
+    sides = np.maximum(np.rint([region.shape[1] / factor, region.shape[0] / factor]), 1).astype(int)
+    small: Any = cv2.resize(region, tuple(map(int, sides)), interpolation=cv2.INTER_AREA)
+    scale = sides / (right - left, bottom - top)
+    return small, Square((square.corners - (left, top) + 0.5) * scale - 0.5), factor
+
+
+def _surroundings(picture: npt.NDArray[Any], square: Square, factor: float) -> tuple[Crop, Array]:
     """The square's bounding rectangle as float32, continued over the picture's border; and its top left corner."""
     height, width = picture.shape[:2]
     left, top = np.floor(square.corners.min(axis=0)).astype(int) - 3
@@ -176,22 +205,40 @@ def _surroundings(picture: npt.NDArray[Any], square: Square) -> tuple[Crop, Arra
         raise InputError("the face lies outside the picture", f"square {square.corners.tolist()}")
     region = picture[y0:y1, x0:x1].astype(np.float32)
     if before.any() or after.any():
-        region = _continued(region, before, after, square.side)
+        region = _continued(region, before, after, square.side, factor)
     return region, np.array([left, top], dtype=np.float64)
 
 
-def _continued(region: Crop, before: Array, after: Array, side: float) -> Crop:
-    """Mirror a region over its border, blur what was added, and let it fade to the region's mean colour."""
+def _continued(region: Crop, before: Array, after: Array, side: float, factor: float) -> Crop:
+    """Mirror a region over its border, blur what was added, and let it fade to the region's mean colour.
+
+    FFHQ mirrors at the centre of the photograph's last pixel and counts distances from there. In a region whose pixels
+    are `factor` of the photograph's wide that is near their outer edge.
+    """
     sides = int(before[1]), int(after[1]), int(before[0]), int(after[0])
-    larger: Any = cv2.copyMakeBorder(region, *sides, cv2.BORDER_REFLECT_101)
-    blurred = cv2.GaussianBlur(larger, (0, 0), max(0.02 * side, 0.5))
+    mirror = cv2.BORDER_REFLECT if factor > 1 else cv2.BORDER_REFLECT_101
+    larger: Any = cv2.copyMakeBorder(region, *sides, mirror)
+    blurred = _blurred(larger, max(0.02 * side, 0.5))
     outside = np.maximum(
         _distance(larger.shape[0], sides[0], sides[1])[:, None], _distance(larger.shape[1], sides[2], sides[3])[None, :]
     )[:, :, None]
+    outside = np.maximum(outside - np.float32((1 - 1 / factor) / 2), 0)
     larger += (blurred - larger) * np.clip(outside / (0.05 * side), 0, 1)
     fade = np.clip((outside - 0.1 * side) / (0.5 * side), 0, 1)
     larger += (region.mean(axis=(0, 1)) - larger) * fade
     return larger  # type: ignore[no-any-return]
+
+
+def _blurred(values: Crop, sigma: float) -> Crop:
+    """Blur by a Gaussian of that standard deviation in pixels, at a cost that does not grow with it."""
+    factor = max(sigma / _BLUR, 1.0)
+    height, width = values.shape[:2]
+    small: Any = values
+    if factor > 1:
+        reduced = max(round(width / factor), 1), max(round(height / factor), 1)
+        small = cv2.resize(values, reduced, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / factor)
+    return cv2.resize(small, (width, height)) if factor > 1 else small  # type: ignore[no-any-return]
 
 
 def _distance(length: int, before: int, after: int) -> Crop:

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 
 from smoothswap.core.errors import InputError
 from smoothswap.pipeline.face import Face
-from smoothswap.pipeline.ffhq import ARCFACE_112, Square, arcface_square, crop, ffhq_square, quad_from_points
+from smoothswap.pipeline.ffhq import (
+    ARCFACE_112,
+    Square,
+    _blurred,
+    arcface_square,
+    crop,
+    ffhq_square,
+    quad_from_points,
+)
 from smoothswap.pipeline.paste import paste
+from smoothswap.pipeline.picture import Picture
 
 
 def _points(*values: tuple[float, float]) -> list[np.ndarray]:
@@ -128,6 +140,97 @@ def test_border_goes_on_smoothly_and_keeps_the_picture(noise: np.random.Generato
     assert part.mean() == pytest.approx(inside.mean() / 255, abs=0.02)
     far = cut[:8, :8] if corner[0] and corner[1] == 0 else cut
     assert far.std() < inside.std() / 255
+
+
+def _turned_square(centre: tuple[float, float], half: float, angle: float = 0.0) -> Square:
+    direction = half * np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-direction[1], direction[0]])
+    c = np.array(centre)
+    return Square(
+        np.stack([c - direction - across, c - direction + across, c + direction + across, c + direction - across])
+    )
+
+
+def _continued_in_full(picture: np.ndarray, square: Square, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """FFHQ's recipe pixel by pixel of the photograph: the crop, and the share of each crop pixel that was invented."""
+    pad, side = int(square.side), square.side
+    height, width = picture.shape[:2]
+    larger = cv2.copyMakeBorder(picture.astype(np.float32), pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    rows, columns = np.arange(height + 2 * pad) - pad, np.arange(width + 2 * pad) - pad
+    out = np.maximum.outer(
+        np.maximum(np.maximum(-rows, rows - height + 1), 0), np.maximum(np.maximum(-columns, columns - width + 1), 0)
+    ).astype(np.float32)[:, :, None]
+    larger += (cv2.GaussianBlur(larger, (0, 0), 0.02 * side) - larger) * np.clip(out / (0.05 * side), 0, 1)
+    x0, y0, x1, y1 = square.bounds(height, width, margin=3)
+    mean = picture[y0:y1, x0:x1].mean((0, 1), dtype=np.float64).astype(np.float32)
+    larger += (mean - larger) * np.clip((out - 0.1 * side) / (0.5 * side), 0, 1)
+    fold = int(np.ceil(side / size))
+    matrix = square.matrix(size * fold)
+    matrix[:, 2] += pad
+    seen = [
+        cv2.warpAffine(values, matrix, (size * fold, size * fold), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        for values in (larger, (out > 0).astype(np.float32))
+    ]
+    crop_, invented = (cv2.resize(values, (size, size), interpolation=cv2.INTER_AREA) for values in seen)
+    return crop_ / np.iinfo(picture.dtype).max, invented
+
+
+LARGE = [
+    ("uint8", 900, 64, (450.0, 450.0), 470, 0.0),
+    ("uint8", 900, 32, (60.0, 300.0), 330, 0.3),
+    ("uint16", 1200, 64, (1150.0, 1100.0), 420, -0.8),
+    ("uint8", 700, 40, (350.0, 60.0), 200, 0.1),
+]
+
+
+@pytest.mark.parametrize(("dtype", "side", "size", "centre", "half", "angle"), LARGE)
+def test_a_large_square_over_the_border_looks_as_in_full_resolution(
+    astronaut: Picture, dtype: str, side: int, size: int, centre: tuple[float, float], half: float, angle: float
+) -> None:
+    picture: Any = cv2.resize(astronaut.pixels, (side, side), interpolation=cv2.INTER_CUBIC)
+    if dtype == "uint16":
+        picture = picture.astype(np.uint16) * np.uint16(257)
+    square = _turned_square(centre, half, angle)
+    wanted, invented = _continued_in_full(picture, square, size)
+    difference = np.abs(crop(picture, square, size) - wanted).max(axis=2) * 255
+    assert difference[invented == 0].max(initial=0) < 8
+    assert difference.mean() < 1.5
+
+
+@pytest.mark.parametrize("side", [500, 1000, 3000])
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("over", [0.51, 0.75])
+def test_what_is_continued_grows_with_the_crop(
+    monkeypatch: pytest.MonkeyPatch, noise: np.random.Generator, side: int, size: int, over: float
+) -> None:
+    counted: dict[str, int] = {}
+
+    def counting(name: str) -> None:
+        real = getattr(cv2, name)
+
+        def call(source: np.ndarray, *rest: Any, **options: Any) -> np.ndarray:
+            made: np.ndarray = real(source, *rest, **options)
+            counted[name] = max(counted.get(name, 0), made.shape[0] * made.shape[1])
+            return made
+
+        monkeypatch.setattr(cv2, name, call)
+
+    for name in ("copyMakeBorder", "GaussianBlur", "warpAffine"):
+        counting(name)
+    picture = cv2.resize(noise.integers(0, 256, (40, 40, 3)).astype(np.uint8), (side, side))
+    crop(picture, _turned_square((side / 2, side / 2), over * side, 0.2), size)
+    assert counted.keys() == {"copyMakeBorder", "GaussianBlur", "warpAffine"}
+    # A square of at most 8 crops' sides, turned: its bounding rectangle has at most twice its area.
+    assert max(counted.values()) < 2 * (8 * size + 8) ** 2
+
+
+def test_a_strong_blur_is_the_same_in_a_smaller_picture(astronaut: Picture) -> None:
+    values = cv2.resize(astronaut.pixels, (800, 600)).astype(np.float32)
+    for sigma in (7.0, 20.0, 55.0):
+        difference = np.abs(_blurred(values, sigma) - cv2.GaussianBlur(values, (0, 0), sigma))
+        assert difference.mean() < 0.5
+        assert difference.max() < 5  # in a corner, where the mirror lies half a pixel elsewhere
+    assert _blurred(np.full((300, 7, 3), 9, np.float32), 40.0) == pytest.approx(9)
 
 
 def test_square_beside_the_picture() -> None:

@@ -72,9 +72,9 @@ def plugins() -> None:
     A plugin is a Python package with an entry point in the group `smoothswap`; installing it is enough.
     """
     loaded = loaded_plugins()
-    rows = table("plugin", "version", "module", "adds")
+    rows = table("plugin", "version", "module", "import", "adds")
     for plugin in loaded:
-        rows.add_row(plugin.name, plugin.version, plugin.module, _adds(plugin))
+        rows.add_row(plugin.name, plugin.version, plugin.module, f"{plugin.seconds:.1f} s", _adds(plugin))
     console().print(rows)
     if len(loaded) == 1:
         typer.echo("Only the shipped components. CONTRIBUTING.md shows a plugin in twenty lines.")

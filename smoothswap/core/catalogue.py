@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -35,13 +36,14 @@ class Catalogue:
             return list(self._plugins)
 
     def _load(self, plugin: PluginInfo) -> PluginInfo:
+        started = time.monotonic()
         try:
             rows = rows_of(plugin)
             self._add_all(rows)
         except PluginError as error:
             warnings.warn(f"plugin {plugin.name!r} was left out: {error}", PluginWarning, stacklevel=2)
-            return dataclasses.replace(plugin, error=str(error))
-        return dataclasses.replace(plugin, components=tuple(rows))
+            return dataclasses.replace(plugin, error=str(error), seconds=time.monotonic() - started)
+        return dataclasses.replace(plugin, components=tuple(rows), seconds=time.monotonic() - started)
 
     def _add_all(self, rows: list[Component]) -> None:
         seen = dict(self._rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from smoothswap.core.config import OptionInfo, Options
 from smoothswap.core.errors import PluginError
 from smoothswap.core.extras import hint
+from smoothswap.core.foreign_code import foreign_code
 
 KINDS = (
     "embedder",
@@ -69,9 +71,12 @@ class Component:
 
     def _import(self) -> type[Any]:
         module, _, attribute = str(self.target).partition(":")
+        # What ships prints nothing, and may take the seconds in which torch is loaded.
+        own = module.partition(".")[0] == __name__.partition(".")[0]
         try:
-            cls = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as cause:
+            with contextlib.nullcontext() if own else foreign_code(f"importing {module}"):
+                cls = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, PluginError) as cause:
             raise PluginError(
                 f"{self.kind} {self.name!r} cannot be imported",
                 f"target: {self.where} (from {self.provider})",

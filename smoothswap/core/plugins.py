@@ -17,12 +17,14 @@ import pluggy
 from smoothswap.core import hookspecs
 from smoothswap.core.component import KINDS, Component
 from smoothswap.core.errors import PluginError
+from smoothswap.core.foreign_code import foreign_code
 from smoothswap.core.hookspecs import PROJECT, hookimpl
 from smoothswap.core.names import did_you_mean
 
 __all__ = ["PluginInfo", "PluginWarning", "hookimpl", "installed", "rows_of"]
 
 BUILTIN = "smoothswap.builtin"
+HOOK = "smoothswap_components"
 
 
 class PluginWarning(UserWarning):
@@ -39,6 +41,7 @@ class PluginInfo:
         module: the module that the entry point names.
         components: the rows it added.
         error: why it was left out, or None.
+        seconds: how long its import and its hook took.
     """
 
     name: str
@@ -46,6 +49,7 @@ class PluginInfo:
     module: str
     components: tuple[Component, ...] = ()
     error: str | None = None
+    seconds: float = 0.0
 
 
 def installed() -> list[PluginInfo]:
@@ -61,35 +65,54 @@ def installed() -> list[PluginInfo]:
 def rows_of(plugin: PluginInfo) -> list[Component]:
     """Import one plugin and ask it for its rows, with `provider` filled in.
 
+    What it prints meanwhile goes to stderr, since stdout belongs to the command.
+
     Raises:
-        PluginError: the import fails, the hook is missing, misspelt or has other arguments, or a row is wrong.
+        PluginError: the import fails or wants to end the process, the hook is missing, misspelt, fails or has other
+            arguments, or a row is wrong.
     """
-    try:
+    with foreign_code(f"importing {plugin.module}"):
         module = importlib.import_module(plugin.module.partition(":")[0])
-    except Exception as cause:
-        raise PluginError(f"importing {plugin.module} failed: {type(cause).__name__}: {cause}") from cause
     return [_checked(row, plugin.name) for row in _call(module)]
 
 
-def _call(module: ModuleType) -> Iterable[Component]:
+def _call(module: ModuleType) -> list[object]:
     # A manager of its own for each plugin: what one does wrong cannot reach the others.
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
+    _check_names(module)
     try:
-        manager.register(module)
-        manager.check_pending()
+        manager.register(module, name=module.__name__)
+    except pluggy.PluginValidationError as cause:
+        raise PluginError(
+            f"{module.__name__}: {HOOK}() has other arguments than the hook, which has none",
+            str(cause).strip().splitlines()[-1],
+        ) from cause
+    with foreign_code(f"{HOOK}() of {module.__name__}"):
         answers = manager.hook.smoothswap_components()
-    except Exception as cause:
-        raise PluginError(f"{module.__name__}: {cause}") from cause
+        rows = answers[0] if answers else ()
+        if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
+            rows = list(rows)  # a generator runs here
     if not answers:
         raise PluginError(
-            f"{module.__name__} implements no hook",
-            hint="decorate `def smoothswap_components()` with @smoothswap.hookimpl",
+            f"{module.__name__} implements no hook", hint=f"decorate `def {HOOK}()` with @smoothswap.hookimpl"
         )
-    try:
-        return list(answers[0])
-    except TypeError as cause:
-        raise PluginError(f"{module.__name__}: smoothswap_components() returned {type(answers[0]).__name__}") from cause
+    if not isinstance(rows, list):
+        raise PluginError(f"{module.__name__}: {HOOK}() returned {type(rows).__name__}, not rows")
+    return rows
+
+
+def _check_names(module: ModuleType) -> None:
+    """Refuse hooks of a name that no hook has; where the decorator is forgotten too, if the name is nearly ours.
+
+    Raises:
+        PluginError: the message suggests the right name.
+    """
+    for name, value in vars(module).items():
+        own = callable(value) and getattr(value, "__module__", None) == module.__name__
+        meant = did_you_mean(name, [HOOK])
+        if name != HOOK and (hasattr(value, f"{PROJECT}_impl") or (own and meant)):
+            raise PluginError(f"{module.__name__} has the unknown hook {name!r}{meant}", f"the hook is {HOOK}()")
 
 
 def _checked(row: object, provider: str) -> Component:

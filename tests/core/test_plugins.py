@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from smoothswap.core import foreign_code
 from smoothswap.core.catalogue import Catalogue
+from smoothswap.core.component import Component
 from smoothswap.core.errors import PluginError, UnknownNameError
 from smoothswap.core.plugins import PluginInfo, PluginWarning, installed
 
@@ -62,6 +64,91 @@ def test_bad_plugin_is_undone_and_the_others_work(monkeypatch: pytest.MonkeyPatc
     names = {row.name for row in catalogue.rows()}
     assert "constant" in names
     assert not names & {"brand_new", "odd"}
+
+
+def made(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, name: str = "made_plugin"
+) -> tuple[Catalogue, PluginInfo]:
+    """A catalogue with the shipped components and a plugin of this text, and what became of it."""
+    (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    catalogue = Catalogue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        return catalogue, catalogue.load_plugins([BUILTIN, PluginInfo(name, "1.0", name)])[1]
+
+
+HOOK = "import smoothswap\n@smoothswap.hookimpl\ndef smoothswap_components():\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise SystemExit(3)", "importing made_plugin failed: SystemExit: 3"),
+        ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("class Stop(BaseException): pass\nraise Stop", "importing made_plugin failed: Stop"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("def f(:", "SyntaxError"),
+        (HOOK + "    raise SystemExit", "smoothswap_components() of made_plugin failed: SystemExit"),
+        (HOOK + "    yield 1 / 0", "smoothswap_components() of made_plugin failed: ZeroDivisionError"),
+        (HOOK + "    return 7", "returned int, not rows"),
+        (HOOK + "    return 'rows'", "returned str, not rows"),
+        (HOOK + "    return ['row']", "gave 'row'"),
+        (
+            HOOK.replace("components", "componets") + "    return []",
+            "made_plugin has the unknown hook 'smoothswap_componets'. Did you mean 'smoothswap_components'?",
+        ),
+        ("def smoothswap_component():\n    return []", "Did you mean 'smoothswap_components'?"),
+        (HOOK.replace("smoothswap_components", "rows") + "    return []", "unknown hook 'rows'\n"),
+        ("def smoothswap_components():\n    return []", "@smoothswap.hookimpl"),
+        (HOOK.replace("()", "(registry)") + "    return []", "has other arguments"),
+    ],
+)
+def test_a_plugin_that_fails_is_left_out_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, reason: str
+) -> None:
+    catalogue, plugin = made(monkeypatch, tmp_path, text)
+    assert plugin.error is not None
+    assert reason in plugin.error
+    assert "<module" not in plugin.error
+    assert catalogue.find("supcon").provider == "smoothswap"
+
+
+def test_ctrl_c_during_an_import_is_no_failure_of_the_plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        made(monkeypatch, tmp_path, "raise KeyboardInterrupt")
+
+
+def test_what_a_plugin_prints_goes_to_stderr(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "print('at import')\n" + HOOK + "    print('in the hook')\n    yield from []"
+    _, plugin = made(monkeypatch, tmp_path, text)
+    out, err = capsys.readouterr()
+    assert plugin.error is None
+    assert out == ""
+    assert err == "at import\nin the hook\n"
+
+
+def test_a_slow_plugin_is_named_while_it_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(foreign_code, "SLOW", 0.05)
+    _, plugin = made(monkeypatch, tmp_path, "import time; time.sleep(0.5)\n" + HOOK + "    return []")
+    assert plugin.seconds >= 0.5
+    assert "still importing made_plugin after 0.05 s" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit(1)", "1 / 0", "raise BaseException('odd')", "x = (", "Other = 1"])
+def test_a_component_whose_module_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    (tmp_path / "made_target.py").write_text(f"print('heavy')\n{text}", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "made_target", raising=False)
+    row = Component(kind="loss", name="heavy", target="made_target:Heavy", summary="", provider="heavy_package")
+    with pytest.raises(PluginError, match="loss 'heavy' cannot be imported") as error:
+        row.resolve()
+    assert "from heavy_package" in str(error.value)
 
 
 def test_clash_names_both_providers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,12 +243,13 @@ def _vectors(embedder: nn.Module, crops: list[Crop], *, mirrored: bool) -> npt.N
     import torch
 
     from smoothswap.modules.face_input import face_values
+    from smoothswap.modules.outputs import check_vectors
 
     like = next(embedder.parameters(), torch.empty(0))
     images = torch.from_numpy(np.stack(crops)).to(like.device)
     with torch.inference_mode():
         faces = face_values(images, embedder.expects).to(like.dtype)  # type: ignore[arg-type]
-        z = embedder(faces).float()
+        z = check_vectors(embedder(faces), faces, embedder).float()
         if mirrored:
             z = z + embedder(faces.flip(3)).float()
     if not bool(torch.isfinite(z).all()):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.outputs import check_swapped
 from smoothswap.pipeline.embedding import declared_input
 
 STEP = 0.2
@@ -44,19 +45,18 @@ def refined_swap(
         [B, 3, S, S], around [-1, 1].
 
     Raises:
-        ArgumentError: an embedder that gives no gradients.
+        ArgumentError: a generator that gives another shape, or an embedder that gives no gradients.
     """
     if steps == 0 or not len(target):
         with torch.no_grad():
-            swapped: Tensor = generator(target, identity)
-        return swapped
+            return check_swapped(generator(target, identity), target, generator)
     expects, crop = declared_input(embedder), declared_face_crop(generator)
     vector, found, best = identity, None, identity.new_full((len(identity),), -torch.inf)
     for step in range(steps + 1):
         last = step == steps
         with torch.set_grad_enabled(not last):
             vector = vector.detach().requires_grad_(not last)
-            swapped = generator(target, vector)
+            swapped = check_swapped(generator(target, vector), target, generator)
             seen: Any = to_face_input(swapped.clamp(-1, 1), expects, crop)
             cosines = F.cosine_similarity(embedder(seen), identity, dim=1)
         better = cosines.detach() > best

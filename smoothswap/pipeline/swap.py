@@ -114,7 +114,8 @@ def swap_pictures(
     Raises:
         NoFaceError: no face in one of the pictures.
         InputError: a face index out of range, an aligned source that is not square, a wrong `feather` or `refine`.
-        ArgumentError: generator and embedder do not belong together, or one to refine by gives no gradients.
+        ArgumentError: generator and embedder do not belong together, one gives another shape than it should, or an
+            embedder to refine by gives no gradients.
         WorkError: the generator gave values that are no numbers.
     """
     if not 0 <= feather <= 0.5:
@@ -275,20 +276,21 @@ def _evaluating(*modules: nn.Module) -> Iterator[None]:
 def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tensor:
     """The identity [1, D] of a face, or of a whole picture that is an FFHQ crop."""
     from smoothswap.modules.face_input import face_values, to_face_input
+    from smoothswap.modules.outputs import check_vectors
 
     expects = declared_input(embedder)
     if person is not None:
         face = cut_face(source.pixels, person, expects)
-        own: Tensor = embedder(face_values(_to_tensor([face], embedder), expects))
-        return own
+        faces = _to_tensor([face], embedder)
+        return check_vectors(embedder(face_values(faces, expects)), faces, embedder)
     if source.width != source.height:
         raise InputError(
             f"{source.name!r} is no aligned crop: {source.width} × {source.height} pixels",
             hint="give a square FFHQ crop, or let the face be found (aligned_source=False)",
         )
     face = source.pixels.astype(np.float32) / np.float32(np.iinfo(source.pixels.dtype).max)
-    windowed: Tensor = embedder(to_face_input(_to_tensor([face], embedder), expects))
-    return windowed
+    faces = _to_tensor([face], embedder)
+    return check_vectors(embedder(to_face_input(faces, expects)), faces, embedder)
 
 
 def _generate(

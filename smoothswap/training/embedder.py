@@ -16,6 +16,7 @@ from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.outputs import check_vectors
 from smoothswap.ops.collectives import gather
 from smoothswap.training.attributes import attributes_of, needs_of_loss, no_attributes
 from smoothswap.training.batches import Batches
@@ -205,6 +206,7 @@ class EmbedderWork:
         for faces, labels in parts:
             with fabric.autocast():
                 z = self.embedder(to_face_input(faces, self.embedder.expects))  # type: ignore[arg-type]
+            check_vectors(z, faces, self.embedder)
             loss = self._loss_of_part(z.float(), labels)
             fabric.backward(loss)
             total += loss.detach()

@@ -27,6 +27,7 @@ from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import window_within
+from smoothswap.modules.outputs import check_logits, check_swapped
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
 from smoothswap.training.perturb import blur, perturb
@@ -96,7 +97,7 @@ class GanStep:
                     free = ~inputs.knows
                     free[:k] = False
                     z_source = blend_identities(z_source, free, self.recipe.blend_identities)
-            swapped = self.generator(target, z_source[0])
+            swapped = check_swapped(self.generator(target, z_source[0]), target, self.generator)
         swapped = swapped.float()
         batch = SwapBatch(
             swapped=swapped,
@@ -160,8 +161,8 @@ class GanStep:
         fake = batch.swapped.detach().requires_grad_()
         real = real.detach().requires_grad_(with_r1)
         with fabric.autocast():
-            fake_logits = discriminator(fake).float()
-            real_logits = discriminator(real).float()
+            fake_logits = check_logits(discriminator(fake), fake, discriminator).float()
+            real_logits = check_logits(discriminator(real), real, discriminator).float()
         vectors = tuple(z.detach().requires_grad_() for z in batch.z_swapped)
         seen = replace(batch, swapped=fake, z_swapped=vectors, logits=fake_logits)
         each = {loss.name: loss(seen, knows) for loss, _ in losses}

@@ -221,6 +221,33 @@ def test_values_that_are_no_numbers(
         swap_pictures(photo, photo, generator=inverting, embedder=embedder, landmarker=middle_face)
 
 
+@pytest.mark.parametrize(
+    "change", [lambda images: images[:, :1], lambda images: images[:, :, ::2], lambda images: [images]]
+)
+def test_a_generator_of_another_shape_is_named(
+    photo: Picture, inverting: nn.Module, embedder: nn.Module, middle_face: Landmarker, change: object
+) -> None:
+    inverting.change = change  # type: ignore[assignment]
+    with pytest.raises(ArgumentError, match=r"generator 'PixelChange' gave .*expected \[1, 3, 64, 64\]"):
+        swap_pictures(photo, photo, generator=inverting, embedder=embedder, landmarker=middle_face)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_an_embedder_of_another_length_is_named(
+    photo: Picture, inverting: nn.Module, middle_face: Landmarker, aligned: bool
+) -> None:
+    class Longer(nn.Module):
+        expects, dim = FaceInput("ffhq", 32), 3
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean(dim=3)
+
+    source = PLAIN if aligned else photo
+    options = {"generator": inverting, "embedder": Longer(), "landmarker": middle_face, "aligned_source": aligned}
+    with pytest.raises(ArgumentError, match=r"embedder 'Longer' gave \[1, 3, 32\], expected \[1, 3\]"):
+        swap_pictures(source, photo, **options)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("wrong", [{"feather": -0.1}, {"feather": 0.6}, {"batch_size": 0}])
 def test_wrong_options(photo: Picture, inverting: nn.Module, embedder: nn.Module, wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):

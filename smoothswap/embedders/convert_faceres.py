@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
+from smoothswap.core.file_kind import file_kind, unreadable
 from smoothswap.modules.state_mapping import StateMapping
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ def read_faceres(path: Path | str) -> dict[str, torch.Tensor]:
         rows = [row for group in manifest for row in group["weights"]]
         return _tensors(path.read_bytes(), rows)
     except (KeyError, TypeError, ValueError) as cause:
-        raise CheckpointError(
-            f"{str(path)!r} cannot be read as a TensorFlow.js model", repr(cause), hint="fetch both files again"
-        ) from cause
+        strange = next((file for file in (path, path.with_suffix(".json")) if file_kind(file) is not None), path)
+        raise unreadable(strange, "a TensorFlow.js model", cause) from cause
 
 
 def _tensors(values: bytes, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
 from smoothswap.core.extras import require
+from smoothswap.core.file_kind import unreadable
 from smoothswap.modules.state_mapping import StateMapping
 
 if TYPE_CHECKING:
@@ -53,11 +54,7 @@ def read_sface(path: Path | str) -> dict[str, torch.Tensor]:
     try:
         network: Any = cv2.dnn.readNetFromONNX(str(path))
     except cv2.error as cause:
-        raise CheckpointError(
-            f"{str(path)!r} cannot be read as ONNX",
-            str(cause).strip().partition("\n")[0],
-            hint="The file is damaged or incomplete, or another format: fetch it again.",
-        ) from cause
+        raise unreadable(path, "ONNX", cause) from cause
     finally:
         cv2.utils.logging.setLogLevel(level)
     state = {}

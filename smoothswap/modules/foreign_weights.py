@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from smoothswap.core.errors import CheckpointError, InputError
+from smoothswap.core.file_kind import unreadable
 
 # What training scripts call the model's state dict inside a checkpoint, in the order in which they are looked for.
 WRAPPERS = ("state_dict", "model_state_dict", "state_dict_backbone", "model", "backbone", "net", "module")
@@ -79,12 +81,14 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as cause:
-        raise _damaged(path, "safetensors", cause) from cause
+        raise unreadable(path, "safetensors", cause) from cause
 
 
 def _read_pytorch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the pickle's version: what follows from it is told below
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as cause:
         if "global" in str(cause).lower():  # a class or function that loading it would call
             raise CheckpointError(
@@ -93,28 +97,20 @@ def _read_pytorch(path: Path) -> Any:
                 hint="Where you trust it, read it with the code that wrote it and store its state dict: "
                 "torch.save(model.state_dict(), 'weights.pth')",
             ) from cause
-        raise _damaged(path, "a file of torch.save", cause) from cause
+        raise unreadable(path, "a file of torch.save", cause) from cause
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as cause:
         if zipfile.is_zipfile(path) and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
             raise CheckpointError(
                 f"{str(path)!r} is a TorchScript archive, which holds code: refused",
                 hint="Where you trust it, store its state dict: torch.save(torch.jit.load(FILE).state_dict(), 'w.pth')",
             ) from cause
-        raise _damaged(path, "a file of torch.save", cause) from cause
+        raise unreadable(path, "a file of torch.save", cause) from cause
 
 
 def _named(text: str) -> str:
     """The line of torch's explanation that says which class or function was asked for."""
     lines = [line.strip() for line in text.splitlines() if "GLOBAL" in line or "global" in line]
     return lines[0][:200] if lines else text.strip().partition("\n")[0][:200]
-
-
-def _damaged(path: Path, form: str, cause: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"{str(path)!r} cannot be read as {form}",
-        str(cause).strip().partition("\n")[0][:200] or type(cause).__name__,
-        hint="The file is damaged or incomplete: fetch it again.",
-    )
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -1,7 +1,8 @@
 """Models on disk: safetensors whose header says how to build the model again. Never a pickle.
 
-The header's metadata holds one JSON object under `smoothswap`: `{kind, name, provider, config, versions}`; further
-facts (training data, images seen) can be stored beside it.
+The header's metadata holds one JSON object under `smoothswap`: `{kind, name, provider, config, versions}`, with
+`packages` where a plugin provides something that the config names; further facts (training data, images seen) can be
+stored beside it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from smoothswap.core.catalogue import build
-from smoothswap.core.errors import ArgumentError, CheckpointError, InputError
+from smoothswap.core.catalogue import available, build, load_plugins
+from smoothswap.core.errors import (
+    ArgumentError,
+    CheckpointError,
+    ConfigError,
+    InputError,
+    PluginError,
+    UnknownNameError,
+)
+from smoothswap.core.file_kind import unreadable
 from smoothswap.core.files import write_aside
+from smoothswap.core.hookspecs import PROJECT
 
 KEY = "smoothswap"
 
@@ -59,10 +69,19 @@ def save(
         "versions": {"smoothswap": __version__, "torch": torch.__version__},
         "notes": dict(notes or {}),
     }
+    if packages := _packages(header["config"], row.provider):
+        header["packages"] = packages
     state = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
     with write_aside(path) as aside:
         save_file(state, aside, metadata={KEY: json.dumps(header)})
     return Path(path)
+
+
+def _packages(config: Mapping[str, Any], provider: str) -> list[str]:
+    """The plugins without which a model cannot be built: of itself, and of components that its options name."""
+    named = {value for value in config.values() if isinstance(value, str)}
+    others = {row.provider for row in available() if row.name in named}
+    return sorted({*others, provider} - {PROJECT})
 
 
 def _stored(value: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -102,11 +121,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys() if tensors}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as cause:
-        raise CheckpointError(
-            f"{str(path)!r} cannot be read as safetensors",
-            str(cause),
-            hint="the file is damaged or incomplete: fetch it again",
-        ) from cause
+        raise unreadable(path, "safetensors", cause) from cause
     try:
         header = json.loads(metadata[KEY])
         for key in ("kind", "name", "config"):
@@ -126,12 +141,30 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> Any:
     Raises:
         InputError: there is no such file.
         CheckpointError: it is damaged, or its weights do not fit the model it names.
-        UnknownNameError: it names a component that no installed package provides.
+        UnknownNameError: it names a component that no installed package provides; the message names the package.
+        ConfigError, PluginError: its options are not those of the component here, or that cannot be imported.
     """
     header, state = read(path)
-    module = build(header["name"], header["kind"], **header["config"])
+    module = _built(header, path)
     load_into(module, state, where=str(path))
     return module.to(device).eval()
+
+
+def _built(header: Mapping[str, Any], path: Path | str) -> Any:
+    try:
+        return build(header["name"], header["kind"], **header["config"])
+    except (UnknownNameError, ConfigError, PluginError) as cause:
+        provider = str(header.get("provider") or "unknown")
+        wanted = [str(name) for name in header.get("packages", [provider])]
+        here = {plugin.name for plugin in load_plugins() if plugin.error is None}
+        missing = [name for name in wanted if name not in here]
+        raise type(cause)(
+            f"the {header['kind']} {header['name']!r} in {str(path)!r} cannot be built: {cause.what}",
+            *cause.facts,
+            f"its header names the provider {provider!r}",
+            *(f"{name!r} is not among the plugins that are loaded here" for name in missing),
+            hint=f"install or load what provides it: {', '.join(missing)}" if missing else cause.hint,
+        ) from cause
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.file_kind import kind_of
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 from smoothswap.pipeline import metadata
@@ -29,6 +30,7 @@ from smoothswap.pipeline import metadata
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 MAX_MEGAPIXELS = 200.0
+_LOOKED_AT = 1024  # bytes in which is seen what else a file is
 
 # Raster formats that Pillow decodes itself; JPEG includes the MPO of phones. EPS is left out on purpose:
 # Pillow hands it to Ghostscript.
@@ -235,8 +237,15 @@ def _open(data: bytes, path: Path) -> Image.Image:
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except _DAMAGE as cause:
+        kind = kind_of(data[:_LOOKED_AT], len(data))
+        if kind is not None and kind.startswith("a video"):
+            raise InputError(
+                f"{str(path)!r} is {kind}, not a picture",
+                "smoothswap works on single pictures; no command of it takes a video",
+                hint="take a frame out of it, such as with `ffmpeg -ss 3 -i VIDEO -frames:v 1 frame.png`",
+            ) from cause
         raise InputError(
-            f"{str(path)!r} is no picture that can be read",
+            f"{str(path)!r} is no picture that can be read" + (f": it is {kind}" if kind else ""),
             f"{len(data)} bytes, beginning with {data[:12]!r}",
             hint="give a JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF file (convert HEIC and raw files first)",
         ) from cause

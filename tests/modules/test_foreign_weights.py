@@ -85,6 +85,27 @@ def test_truncated(tmp_path: Path, name: str, share: float) -> None:
         read_foreign(file)
 
 
+@pytest.mark.parametrize("name", ["a.pth", "a.bin", "a.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer of [0-9]+ bytes"),
+        (b"<!doctype HTML>", "an HTML page"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+    ],
+)
+def test_what_a_file_is_instead(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"it is {says}"):
+        read_foreign(tmp_path / name)
+
+
+def test_safetensors_with_the_suffix_of_torch(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"it is a safetensors file[\s\S]*suffix .safetensors"):
+        read_foreign(tmp_path / "a.pth")
+
+
 def test_other_contents(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "weights": [1, 2]}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=r"holds no state dict\n  it holds: epoch, weights"):

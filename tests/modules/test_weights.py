@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from smoothswap.core import catalogue
 from smoothswap.core.catalogue import Catalogue, build, register
+from smoothswap.core.component import Component
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError, CheckpointError, InputError, UnknownNameError
 from smoothswap.modules import weights
@@ -106,3 +108,90 @@ def test_model_of_a_plugin_that_is_not_installed(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, path, metadata={"smoothswap": json.dumps(header)})
     with pytest.raises(UnknownNameError, match="Did you mean 'tiny'"):
         weights.load(path)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _NoOptions(Options):
+    pass
+
+
+class Adalin:
+    """An injection of a plugin."""
+
+    Config = _NoOptions
+
+
+class Uses(Tiny):
+    """A model whose option names another component."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(Tiny.Config):
+        injection: str = option("add", "a component")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        catalogue.CATALOGUE.find(config.injection, "injection")
+
+
+def _row(kind: str, name: str, target: type, provider: str) -> Component:
+    return Component(kind=kind, name=name, target=target, summary="", provider=provider)
+
+
+@pytest.mark.parametrize(
+    ("own", "injection", "missing"),
+    [
+        ("smoothswap", "smoothswap-adalin", "smoothswap-adalin"),
+        ("plugin-of-uses", "smoothswap", "plugin-of-uses"),
+        ("plugin-of-uses", "smoothswap-adalin", "plugin-of-uses, smoothswap-adalin"),
+    ],
+)
+def test_the_packages_of_a_model_are_named_where_they_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, injection: str, missing: str
+) -> None:
+    catalogue.CATALOGUE.add(_row("generator", "uses", Uses, own))
+    catalogue.CATALOGUE.add(_row("injection", "adalin", Adalin, injection))
+    file = weights.save(build("uses", injection="adalin"), tmp_path / "a.safetensors")
+    assert weights.read_header(file)["provider"] == own
+    assert weights.load(file).config.injection == "adalin"
+    monkeypatch.setattr(catalogue, "CATALOGUE", Catalogue())
+    if own == "smoothswap":
+        catalogue.CATALOGUE.add(_row("generator", "uses", Uses, own))
+    with pytest.raises(UnknownNameError) as error:
+        weights.load(file)
+    text = str(error.value)
+    assert f"the generator 'uses' in {str(file)!r} cannot be built" in text
+    assert f"the provider {own!r}" in text
+    assert text.endswith(f"install or load what provides it: {missing}")
+
+
+def test_options_of_another_version_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    header = {"kind": "embedder", "name": "tiny", "provider": "smoothswap", "config": {"widht": 3}}
+    save_file({"w": torch.ones(1)}, file, metadata={weights.KEY: json.dumps(header)})
+    with pytest.raises(UnknownNameError, match=r"'tiny' in '.*a.safetensors' cannot be built: .*'widht'"):
+        weights.load(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "hint"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer of", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html><title>404</title>", "an HTML page", "not the page"),
+        (b"<html lang=en>", "an HTML page", "not the page"),
+        (b"<?xml version='1.0'?><Error>AccessDenied", "an XML document", "download"),
+        (pickle.dumps({"a": 1}), "a pickle", "smoothswap convert"),
+        (b"", "an empty file", "fetch it again"),
+        (b"\x1f\x8b\x08\x00abc", "a gzip archive", "unpack"),
+    ],
+)
+def test_a_file_that_is_something_else_says_what_it_is(tmp_path: Path, content: bytes, says: str, hint: str) -> None:
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"cannot be read as safetensors: it is {says}") as error:
+        weights.load(tmp_path / "a.safetensors")
+    assert hint in error.value.hint
+
+
+def test_a_file_of_torch_save_called_safetensors(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"it is a zip archive as torch.save writes it[\s\S]*smoothswap convert"):
+        weights.load(tmp_path / "a.safetensors")

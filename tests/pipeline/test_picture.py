@@ -210,3 +210,21 @@ def test_float_pictures_are_refused(tmp_path: Path) -> None:
     path = _save(Image.fromarray(np.ones((4, 4), np.float32)), tmp_path / "f.tif")
     with pytest.raises(InputError, match="no 8- or 16-bit"):
         Picture.read(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00", "is a video (MP4 or QuickTime), not a picture"),
+        (b"\x1aE\xdf\xa3\x01\x00\x00\x00", "is a video (Matroska or WebM), not a picture"),
+        (b"RIFF\x00\x10\x00\x00AVI LIST", "is a video (AVI), not a picture"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer of 43 bytes"),
+        (b"<!doctype html>", "it is an HTML page"),
+    ],
+)
+def test_a_file_that_is_something_else(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        Picture.read(tmp_path / "a.jpg")
+    assert says in str(error.value)
+    assert ("frame.png" in error.value.hint) is ("video" in says)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ __all__ = [
 MODEL_FILES = ("generator.safetensors", "embedder.safetensors")
 SHIPPED_MODELS = ("photos_128", "faceworld_64")
 """For photographs, and for rendered heads."""
+RENDERED = {"faceworld", "faceworld_swaps"}
+"""Data sets that show no photographs."""
 
 
 def save(module: nn.Module, path: Path | str, **keywords: Any) -> Path:
@@ -71,6 +74,9 @@ def swap(
         device: where the models run.
         keywords: passed on to `smoothswap.pipeline.swap_file`.
 
+    Returns:
+        What was written; its `remark` says so where the model was trained on rendered heads alone.
+
     Raises:
         NoFaceError: no face in one of the pictures.
         ConfigError: a device that this machine does not have.
@@ -82,7 +88,7 @@ def swap(
     generator_file, embedder = model_files(model)
     check_device(device)
     digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
-    return swap_file(
+    outcome = swap_file(
         Path(source),
         Path(target),
         Path(out),
@@ -96,6 +102,23 @@ def swap(
         weights_hash=digest,
         **keywords,
     )
+    return dataclasses.replace(outcome, remark=_remark(generator_file))
+
+
+def _remark(generator_file: Path) -> str:
+    """A line that says that a model has seen no photographs, by what its file says of its training; else nothing."""
+    from smoothswap.core.assets import ROOT
+    from smoothswap.modules import weights
+
+    header = weights.read_header(generator_file)
+    notes = header.get("notes", {})
+    data = notes.get("data")
+    if data is None and generator_file.is_relative_to(ROOT):  # written before the data were
+        data = [str(notes.get("recipe")).partition("_")[0]]
+    if not data or not set(data) <= RENDERED:
+        return ""
+    size = header["config"].get("image_size")
+    return "the model was trained on rendered heads" + (f" of {size} px" if size else "") + ": not for photographs"
 
 
 def embed(

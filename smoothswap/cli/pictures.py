@@ -71,6 +71,17 @@ def swap(
     keep_detail: KeepDetail = True,
     refine: Refine = 0,
     enough: Enough = 0.65,
+    colour_transfer: Annotated[
+        bool,
+        typer.Option(
+            "--colour-transfer/--no-colour-transfer",
+            help="Give each swapped face the mean and spread of the old face's colours.",
+        ),
+    ] = False,
+    feather: Annotated[
+        float,
+        typer.Option(min=0, max=0.5, help="Width of the pasted box's soft edge, as a share of its side."),
+    ] = 0.1,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it exists.")] = False,
     mark: Annotated[
@@ -99,6 +110,8 @@ def swap(
         keep_detail=keep_detail,
         refine=refine,
         enough=enough,
+        colour_transfer=colour_transfer,
+        feather=feather,
         overwrite=overwrite,
         mark=mark,
         device=device,

@@ -18,6 +18,7 @@ from smoothswap.pipeline.picture import Pixels
 FEATHER = 0.1
 _BAND = 256
 _CHANGED = 0.03  # change of a crop, of values 0 … 1, that leaves a third of the detail under it
+_SPREAD = 1.0  # in CIE Lab, where a difference of 1 can just be seen
 # How sharply a pixel in several boxes goes to the box whose middle is nearest.
 _SHARPNESS = 6
 
@@ -151,6 +152,7 @@ def match_colour(face: Crop, reference: Crop) -> Crop:
     inner = slice(face.shape[0] // 4, -(-face.shape[0] * 3 // 4))
     lab, wanted = (cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2LAB) for crop in (face, reference))
     have, want = (values[inner, inner].reshape(-1, 3) for values in (lab, wanted))
-    spread = want.std(axis=0) / np.maximum(have.std(axis=0), 1e-3)
+    # A crop of nearly one colour has no spread to be matched: a larger factor would make noise colourful.
+    spread = want.std(axis=0) / np.maximum(have.std(axis=0), _SPREAD)
     matched = ((lab - have.mean(axis=0)) * spread + want.mean(axis=0)).astype(np.float32)
     return np.clip(cv2.cvtColor(matched, cv2.COLOR_LAB2RGB), 0, 1)  # type: ignore[no-any-return]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 REFINE = 0
 ENOUGH = 0.65
+_LOSSY = 4 / 255
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,11 +58,13 @@ class SwapOutcome:
         out: the file.
         result: faces and pixels.
         mark: what was written into the file's metadata, None where nothing was.
+        remark: what there is to say about the model, such as that it was not trained for photographs.
     """
 
     out: Path
     result: SwapResult
     mark: Mark | None
+    remark: str = ""
 
     def __str__(self) -> str:
         result = self.result
@@ -69,7 +72,7 @@ class SwapOutcome:
         for index, face in enumerate(result.faces):
             lines.append(f"  face {index}: {face}{'' if index in result.swapped else ', left as it was'}")
         lines.append("marked as changed by a model" if self.mark else "not marked as changed by a model")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.remark] if self.remark else lines)
 
 
 def swap_pictures(
@@ -90,6 +93,9 @@ def swap_pictures(
     batch_size: int = 8,
 ) -> SwapResult:
     """Put the person of `source` into `target`. The pixels outside the pasted boxes stay as they are.
+
+    A face without colour stays without, also in a grey photograph that is stored as RGB; one toned in a single colour
+    (sepia) keeps its tone with `colour_transfer` only.
 
     Args:
         source: picture of the person.
@@ -141,8 +147,7 @@ def swap_pictures(
             swapped = _generate(generator, embedder, batch, identity, refine, enough)
             new += [match_colour(*pair) for pair in zip(swapped, batch, strict=True)] if colour_transfer else swapped
             old += batch
-    if target.grey:
-        new = [_grey(one) for one in new]
+    new = [_grey(one) if target.grey or _colourless(was) else one for one, was in zip(new, old, strict=True)]
     pixels = paste(target.pixels, new, squares, feather=feather, originals=old if keep_detail else None)
     return SwapResult(
         picture=target.with_pixels(pixels),
@@ -307,6 +312,11 @@ def _generate(
         raise WorkError("the generator gave values that are no numbers", hint="the weights are damaged; train again")
     pixels = ((swapped.float() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)
     return [np.ascontiguousarray(one) for one in pixels.cpu().numpy()]
+
+
+def _colourless(face: Crop) -> bool:
+    """Whether no pixel's channels differ by more than a lossy format makes of equal ones."""
+    return float((face.max(axis=2) - face.min(axis=2)).max()) <= _LOSSY
 
 
 def _grey(face: Crop) -> Crop:

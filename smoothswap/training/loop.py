@@ -160,7 +160,8 @@ class Loop:
         if resume:
             messages = [*messages, *self._restore()]
         self._started_from = kept_start(folder)
-        self._origins = origins(part.options for part in (recipe.data, *getattr(recipe, "mix", {}).values()))
+        self._data = (recipe.data, *getattr(recipe, "mix", {}).values())
+        self._origins = origins(part.options for part in self._data)
         self._first = fabric.global_rank == 0
         self.log: Log = (
             RunLog(folder, start=self.images, total=recipe.images, progress=progress) if self._first else SilentLog()
@@ -279,6 +280,7 @@ class Loop:
             state = {**counts, "metrics": self.metrics}
             save_checkpoint({**state, "work": self.work.state()}, self.folder)
             notes = {"recipe": self.recipe.name, "images": self.images, "seconds": round(self.seconds)}
+            notes["data"] = [part.name for part in self._data]
             if self._started_from:
                 notes |= {"started_from": self._started_from}
             if self._origins:

@@ -98,6 +98,16 @@ def test_match_colour() -> None:
     assert matched[8:24].mean(axis=(0, 1)) == pytest.approx(reference[8:24].mean(axis=(0, 1)), abs=0.02)
 
 
+@pytest.mark.parametrize("noise_of_reference", [0.0, 0.004, 0.02])
+def test_match_colour_makes_no_noise_colourful(noise: np.random.Generator, noise_of_reference: float) -> None:
+    shape = (32, 32, 1)
+    grey = (0.5 + 0.2 * noise.random(shape) * np.ones(3)).astype(np.float32)
+    reference = np.clip(grey + noise_of_reference * noise.normal(size=(32, 32, 3)), 0, 1).astype(np.float32)
+    barely = np.clip(grey + 1e-4 * noise.normal(size=(32, 32, 3)), 0, 1).astype(np.float32)
+    matched = match_colour(barely, reference)
+    assert (matched.max(axis=2) - matched.min(axis=2)).max() < 0.02 + 3 * noise_of_reference
+
+
 def test_a_small_face_in_a_12_megapixel_photograph_is_quick() -> None:
     picture = np.zeros((3000, 4000, 3), np.uint8)
     square = _square(2000, 1500, 60)

@@ -190,6 +190,36 @@ def test_what_the_target_has_stays(
     assert not np.array_equal(result.pixels, target.pixels)
 
 
+@pytest.mark.parametrize("stored", ["png", "jpg", "webp", "16 bits"])
+@pytest.mark.parametrize("colour_transfer", [True, False])
+@pytest.mark.parametrize("keep_detail", [True, False])
+def test_a_grey_photograph_stored_as_rgb_stays_grey(
+    photo: Picture,
+    inverting: nn.Module,
+    embedder: nn.Module,
+    middle_face: Landmarker,
+    tmp_path: Path,
+    stored: str,
+    colour_transfer: bool,
+    keep_detail: bool,
+) -> None:
+    tint = torch.tensor([0.4, 0.0, -0.4])[:, None, None]
+    inverting.change = lambda images: (tint - images).clamp(-1, 1)  # orange and teal
+    grey = photo.with_pixels(np.repeat(photo.pixels[:, :, :1], 3, axis=2))
+    if stored == "16 bits":
+        grey = grey.with_pixels(grey.pixels.astype(np.uint16) * np.uint16(257))
+    else:
+        grey = Picture.read(grey.write(tmp_path / f"grey.{stored}"))
+    assert not grey.grey
+    models = {"generator": inverting, "embedder": embedder, "landmarker": middle_face}
+    result = swap_pictures(photo, grey, colour_transfer=colour_transfer, keep_detail=keep_detail, **models)
+    pixels = result.picture.as_uint8().astype(int)
+    assert (pixels != grey.as_uint8()).mean() > 0.1
+    assert (pixels.max(axis=2) - pixels.min(axis=2)).max() <= 4
+    coloured = swap_pictures(photo, photo, colour_transfer=colour_transfer, **models).picture.pixels.astype(int)
+    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 40
+
+
 def test_many_faces_go_in_batches(photo: Picture, embedder: nn.Module, inverting: nn.Module) -> None:
     class Grid:
         def find(self, picture: np.ndarray) -> list[Face]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from smoothswap.core.catalogue import available, build, describe, load_plugins, register
 from smoothswap.core.errors import ConfigError, InputError
+from smoothswap.core.files import as_path
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +90,9 @@ def swap(
     check_device(device)
     digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
     outcome = swap_file(
-        Path(source),
-        Path(target),
-        Path(out),
+        as_path(source, "the source"),
+        as_path(target, "the target"),
+        as_path(out, "the picture to write"),
         generator=load(generator_file, device),
         embedder=_embedder(embedder, device)[0],
         face=face,
@@ -214,7 +215,7 @@ def evaluate(
 
     generator, embedder = model_files(model)
     check_device(device)
-    names = [Path(judge).stem for judge in judges]
+    names = [as_path(judge, "a judge").stem for judge in judges]
     if len(set(names)) < len(names):
         raise InputError("two judges have the same name", *map(str, judges), hint="rename one of the files")
     judging = {name: _embedder(judge, device)[0] for name, judge in zip(names, judges, strict=True)}
@@ -237,7 +238,10 @@ def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, 
     from smoothswap.modules.weights import weights_sha256
 
     check_device(device)
-    chosen = shipped(f"faceworld_64/{MODEL_FILES[1]}") if file_or_name is None else file_or_name
+    if file_or_name is None:
+        chosen = shipped(f"faceworld_64/{MODEL_FILES[1]}")
+    else:
+        chosen = as_path(file_or_name, "the embedder")
     if is_name(chosen):
         model = build_pretrained(str(chosen)).to(device)
     else:
@@ -287,7 +291,7 @@ def model_files(model: Path | str | None) -> tuple[Path, Path | str]:
     from smoothswap.core.assets import ROOT, shipped
     from smoothswap.modules import weights
 
-    name = SHIPPED_MODELS[0] if model is None else str(model)
+    name = SHIPPED_MODELS[0] if model is None else str(as_path(model, "the model"))
     if name in SHIPPED_MODELS and (model is None or not Path(name).exists()):
         shipped(f"{name}/{MODEL_FILES[0]}")
         folder = ROOT / name

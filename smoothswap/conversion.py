@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
+from smoothswap.core.files import as_path
 from smoothswap.core.names import did_you_mean
 
 SUFFIX = ".safetensors"
@@ -119,7 +120,7 @@ def convert(
         WorkError: `out` cannot be written.
     """
     origin = _origin(name)
-    out = Path(out)
+    out = as_path(out, "the file to write")
     source = _source(name, origin, file)
     _check_out(out, source, overwrite=overwrite)
 
@@ -177,7 +178,7 @@ def _origin(name: str) -> Origin:
 
 def _source(name: str, origin: Origin, file: Path | str | None) -> Path:
     if file is not None:
-        return Path(file)
+        return as_path(file, "the file of weights")
     if not origin.shipped:
         raise ConfigError(f"no file of weights is installed for {name!r}", hint="name one")
     return Path(_function(origin.shipped)())

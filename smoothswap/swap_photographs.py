@@ -15,7 +15,7 @@ from PIL import Image
 
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.core.files import make_folder, write_aside
+from smoothswap.core.files import as_path, make_folder, write_aside
 from smoothswap.evaluation import fidelity, nearer_to_source, similarity
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.photograph_report import (
@@ -102,7 +102,7 @@ def swap_photographs(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = Path(folder).expanduser(), Path(out)
+    folder, out = as_path(folder, "the folder").expanduser(), as_path(out, "the folder to write")
     if pairs < 1:
         raise ArgumentError(f"pairs cannot be {pairs}", "allowed: ≥ 1")
     listing = list_pictures(folder)

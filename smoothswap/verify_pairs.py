@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import make_folder, write_aside
+from smoothswap.core.files import as_path, make_folder, write_aside
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.data.crop_points import crop_points
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
@@ -120,7 +120,8 @@ def verify_pairs(
         ArgumentError: an embedder that does not declare its crop, or batches that cannot be.
         WorkError: the disk is full, or a worker died.
     """
-    pairs, folder, out = Path(pairs), Path(folder).expanduser(), Path(out)
+    pairs, out = as_path(pairs, "the list of pairs"), as_path(out, "the folder to write")
+    folder = as_path(folder, "the folder of images").expanduser()
     listed = read_pairs(pairs, folder, missing_limit=missing_limit)
     expects = declared_input(embedder)
     rule = CropRule(landmarker=landmarker if align else None, face=face, points={} if align else crop_points(folder))

@@ -11,6 +11,26 @@ from pathlib import Path
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 
 
+def as_path(value: object, what: str) -> Path:
+    """A path as given by a caller.
+
+    Args:
+        value: text or a path.
+        what: what it is of, for the message, such as `the source`.
+
+    Raises:
+        InputError: it is something else, such as an array of pixels.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    shape = getattr(value, "shape", None)
+    raise InputError(
+        f"{what} cannot be of the type {type(value).__name__}",
+        *([] if shape is None else [f"shape {tuple(shape)}"]),
+        hint="give the path of a file or folder as text or a pathlib.Path",
+    )
+
+
 @contextlib.contextmanager
 def write_aside(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; when the block ends well it becomes `path`, else it is removed.

@@ -28,7 +28,7 @@ from smoothswap.core.errors import (
     UnknownNameError,
 )
 from smoothswap.core.file_kind import unreadable
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.hookspecs import PROJECT
 
 KEY = "smoothswap"
@@ -55,6 +55,7 @@ def save(
     """
     from smoothswap import __version__
 
+    path = as_path(path, "a model file")
     row = getattr(module, "smoothswap_component", None)
     if row is None:
         raise ArgumentError(
@@ -74,7 +75,7 @@ def save(
     state = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
     with write_aside(path) as aside:
         save_file(state, aside, metadata={KEY: json.dumps(header)})
-    return Path(path)
+    return path
 
 
 def _packages(config: Mapping[str, Any], provider: str) -> list[str]:
@@ -97,7 +98,7 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         InputError: there is no such file.
         CheckpointError: the file is damaged, or no model of smoothswap's.
     """
-    return _read(Path(path), tensors=True)
+    return _read(as_path(path, "a model file"), tensors=True)
 
 
 def read_header(path: Path | str) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def read_header(path: Path | str) -> dict[str, Any]:
     Raises:
         InputError, CheckpointError: as `read`.
     """
-    return _read(Path(path), tensors=False)[0]
+    return _read(as_path(path, "a model file"), tensors=False)[0]
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:

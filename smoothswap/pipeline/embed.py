@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import as_path, write_aside
 from smoothswap.data.crop_points import crop_points
 from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
 from smoothswap.pipeline.face import build_landmarker
@@ -102,7 +102,7 @@ def embed_folder(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = Path(folder).expanduser(), Path(out)
+    folder, out = as_path(folder, "the folder").expanduser(), as_path(out, "the file to write")
     expects = declared_input(embedder)
     _check(out)
     check_batches(batch, workers)

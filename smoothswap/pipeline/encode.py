@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import as_path, write_aside
 from smoothswap.pipeline.metadata import XMP_TIFF_TAG, as_stored, chunks_to_write
 from smoothswap.pipeline.picture import Picture, to_bits
 
@@ -30,7 +30,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
     Raises:
         InputError: unknown suffix, missing folder, a folder of that name, or an existing file without `overwrite`.
     """
-    path = Path(path)
+    path = as_path(path, "the picture to write")
     if path.suffix.lower() not in _ENCODERS:
         raise InputError(
             f"cannot write {str(path)!r}: unknown suffix {path.suffix!r}",

@@ -23,6 +23,7 @@ from PIL import Image, ImageCms
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.file_kind import kind_of
+from smoothswap.core.files import as_path
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 from smoothswap.pipeline import metadata
@@ -85,7 +86,7 @@ class Picture:
         Raises:
             InputError: missing, empty, no picture, damaged, cut off, or too large.
         """
-        path = Path(path)
+        path = as_path(path, "a picture")
         data = _read_bytes(path)
         with _quiet():
             page = open_tiff(data, str(path))

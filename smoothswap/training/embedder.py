@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from smoothswap.core.errors import ConfigError, InputError
+from smoothswap.core.files import as_path
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
@@ -87,7 +88,7 @@ def train_embedder(
     start = None if start_from is None else resolve_start(start_from, "embedder")
     if start_from is not None and start is None:
         raise no_start(start_from, "embedder")
-    out = Path(out)
+    out = as_path(out, "the folder of a run")
     with without_traces(out):
         recipe = open_folder(recipe, out, "embedder", resume=resume)
         command = how_to_resume("embedder", out, accelerator, devices)

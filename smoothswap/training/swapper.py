@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
@@ -91,7 +91,7 @@ def train_swapper(
     deadline = Deadline(duration)
     check_start(start_from, resume=resume)
     starts = _starts(start_from)
-    out = Path(out)
+    out = as_path(out, "the folder of a run")
     with without_traces(out):
         recipe = open_folder(recipe, out, "swapper", resume=resume)
         if embedder is None and not (resume and (out / EMBEDDER).is_file()):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import write_aside
+import smoothswap
+from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
+from smoothswap.core.files import as_path, write_aside
 
 
 def test_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -50,3 +53,29 @@ def test_others_may_read_what_a_secretive_writer_wrote(tmp_path: Path) -> None:
         aside.unlink()
         aside.touch(mode=0o600)
     assert (tmp_path / "out.txt").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 3)), None, 3, b"path", ["a"], open])
+def test_what_is_no_path(value: object) -> None:
+    with pytest.raises(InputError, match=f"the source cannot be of the type {type(value).__name__}") as error:
+        as_path(value, "the source")
+    assert ("shape (2, 3)" in str(error.value)) is isinstance(value, np.ndarray)
+    assert as_path("a/b", "x") == as_path(Path("a/b"), "x") == Path("a/b")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda array, out: smoothswap.verify(array, array, out),
+        lambda array, out: smoothswap.swap(array, array, out / "a.png"),
+        lambda array, out: smoothswap.swap("a.png", "b.png", out / "a.png", model=array),
+        lambda array, out: smoothswap.embed(array, out / "a.npz"),
+        lambda array, out: smoothswap.embed(out, out / "a.npz", embedder=array),
+        lambda array, out: smoothswap.evaluate(array, out),
+        lambda array, out: smoothswap.load(array),
+        lambda array, out: smoothswap.save(array, out),
+    ],
+)
+def test_arrays_in_place_of_files_are_refused_by_every_verb(tmp_path: Path, call: Callable[..., object]) -> None:
+    with pytest.raises(SmoothSwapError):
+        call(np.zeros((4, 4, 3), np.uint8), tmp_path)

@@ -22,7 +22,7 @@ from smoothswap.evaluation.report import ANSWERS, SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.thresholds import CHANCE, Thresholds
 from smoothswap.modules.face_input import to_face_input
-from smoothswap.modules.outputs import check_swapped, check_vectors
+from smoothswap.modules.outputs import check_swapped
 from smoothswap.modules.weights import weights_sha256
 
 
@@ -108,13 +108,8 @@ def swap_report(
 
 
 def embed(embedder: nn.Module, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
-    """Identity vectors [B, D] of images [B, 3, H, W] (RGB, [-1, 1]) that show this crop, as `embedder` expects them.
-
-    Raises:
-        ArgumentError: the embedder gave another shape than it declares.
-    """
-    own = cast(Embedder, embedder)
-    return check_vectors(own(to_face_input(images, own.expects, crop)), images, embedder)
+    """Identity vectors [B, D] of images [B, 3, H, W] (RGB, [-1, 1]) that show this crop, as `embedder` expects them."""
+    return cast(Embedder, embedder)(to_face_input(images, cast(Embedder, embedder).expects, crop))
 
 
 def _likeness(judge: nn.Module, answers: dict[str, Tensor], crop: FaceCrop) -> dict[str, Likeness]:

@@ -47,7 +47,7 @@ def _checked(output: Any, expected: tuple[int | None, ...], kind: str, component
     cls = f"{type(component).__module__}.{type(component).__qualname__}"
     raise ArgumentError(
         f"the {kind} {name!r} gave {found}, expected [{numbers}]",
-        f"a {kind} gives {form}" + declared,
+        f"expected of every {kind}: {form}" + declared,
         f"class {cls}" + (f", from {row.provider}" if row else ""),
         hint=f"this has to be put right in the {kind}",
     )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smoothswap.core.errors import ConfigError, InputError, WorkError
+from smoothswap.core.errors import ConfigError, InputError, SmoothSwapError, WorkError
 from smoothswap.training.checkpoint import LAST, PREVIOUS
 from smoothswap.training.logging import LOG
 from smoothswap.training.overrides import apply_overrides
-from smoothswap.training.recipes import RECIPES, Kind, Recipe, TrainingRecipe, load_recipe, save_recipe
+from smoothswap.training.recipes import RECIPE, RECIPES, Kind, Recipe, TrainingRecipe, load_recipe, save_recipe
+from smoothswap.training.start_from import STARTED_FROM
 
-RECIPE = "recipe.json"
 R = TypeVar("R", bound=TrainingRecipe)
 
+# What a run makes before its first checkpoint.
+_MADE = (RECIPE, LOG, STARTED_FROM, "embedder.safetensors", "tensorboard", "samples")
 # What may change when a run is taken up again: none of these alters a step that was already taken.
 _FREE = {
     "images",
@@ -82,19 +85,34 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
 
 @contextmanager
 def without_traces(out: Path) -> Iterator[None]:
-    """Around the start of a run: a folder that was made for it is removed again if it is refused and still empty.
+    """Around a run: what it made is removed again if it is refused before its first checkpoint.
+
+    Refused is what the user can put right, at the first batch as well; then the same command shall work once it is.
 
     Args:
         out: the run's folder.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    before = set(out.iterdir()) if out.is_dir() else set()
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        refused = isinstance(error, SmoothSwapError) and error.exit_code == SmoothSwapError.exit_code
+        if refused and not (out / LAST).exists() and not (out / PREVIOUS).exists():
+            for own in {out / name for name in _MADE} - before:
+                _remove(own)
         with suppress(OSError):  # it is not empty, or another process was quicker
             for folder in made:
                 folder.rmdir()
         raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def keep_recipe(recipe: Recipe, out: Path) -> None:

@@ -27,7 +27,7 @@ from smoothswap.losses.adversarial import AdversarialLoss
 from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import window_within
-from smoothswap.modules.outputs import check_logits, check_swapped
+from smoothswap.modules.outputs import check_logits, check_swapped, check_vectors
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
 from smoothswap.training.perturb import blur, perturb
@@ -214,7 +214,7 @@ def _check_size(recipe: SwapperRecipe, name: str, network: Any) -> None:
 
 def embed(embedder: Any, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
     """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1] that show this crop."""
-    return identities(embedder, images, crop).float()
+    return check_vectors(identities(embedder, images, crop), images, embedder).float()
 
 
 def blend_identities(z: list[Tensor], free: Tensor, share: float) -> list[Tensor]:

@@ -207,6 +207,10 @@ def _is_group(default: Any) -> bool:
     return isinstance(default, Options) and not isinstance(default, Part)
 
 
+RECIPE = "recipe.json"
+"""A run's recipe, in its folder."""
+
+
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write a recipe as JSON, whole or not at all."""
     kind = next(kind for kind, cls in RECIPES.items() if isinstance(recipe, cls))
@@ -226,6 +230,8 @@ def load_recipe(path: Path) -> Recipe:
         return RECIPES[values.pop("kind")].from_dict(values)
     except FileNotFoundError as cause:
         raise InputError(f"no recipe {str(path)!r}", hint="name the folder of a training run") from cause
+    except OSError as cause:
+        raise InputError(f"cannot read the recipe {str(path)!r}", cause.strerror or str(cause)) from cause
     except (ValueError, KeyError, TypeError, AttributeError, UnknownNameError) as cause:
         raise CheckpointError(f"{str(path)!r} is no recipe that can be read", *str(cause).splitlines()) from cause
 

@@ -82,3 +82,22 @@ def test_a_swapper_of_wrong_parts(
     recipe = swapper_recipe(**{kind: Part(name)})
     with pytest.raises(ArgumentError, match=f"the {kind} '{name}' gave {shapes}"):
         train_swapper(recipe, tmp_path / "run", embedder=embedder_file, accelerator="cpu", progress=False)
+
+
+@pytest.mark.parametrize("before", [None, [], ["notes.txt"], ["tensorboard"]])
+def test_what_is_refused_at_the_first_batch_leaves_the_folder_as_it_was(
+    embedder_recipe: Callable[..., EmbedderRecipe], tmp_path: Path, before: list[str] | None
+) -> None:
+    out = tmp_path / "made" / "run"
+    if before is not None:
+        out.mkdir(parents=True)
+        for name in before:
+            (out / name).mkdir()
+    with pytest.raises(ArgumentError):
+        train_embedder(
+            embedder_recipe(embedder=Part("test_wrong_vectors", {"gives": 5})), out, accelerator="cpu", progress=False
+        )
+    assert (tmp_path / "made").exists() is (before is not None)
+    if before is not None:
+        assert sorted(path.name for path in out.iterdir()) == before
+    train_embedder(embedder_recipe(images=8), out, accelerator="cpu", progress=False)

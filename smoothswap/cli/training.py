@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="Named recipe, see `smoothswap train recipes`. Left out: faceworld_64, or with --resume the run's own.",
+        metavar="NAME|FILE",
+        help="Named recipe, see `smoothswap train recipes`, or the recipe.json of a run. "
+        "Left out: faceworld_64, or with --resume the run's own.",
         show_default=False,
     ),
 ]
@@ -197,7 +199,7 @@ def swapper(
     wanted = {}
     if data is not None:
         name = recipe or (training.recipe_of_run(out).name if resume else "faceworld_64")
-        known = name in training.recipe_names("swapper")
+        known = name in training.recipe_names("swapper") or training.is_recipe_file(name)
         # What the user leaves out, or names a folder for, needs none from here.
         named = training.recipe("swapper", name, _changes(changes)) if known else None
         wanted = training.overrides_for_folder(data, "swapper", named)
@@ -304,10 +306,18 @@ def _outcome(result: TrainResult) -> list[str]:
 
 
 def _recipe_table(recipe: Options) -> Table:
+    from smoothswap.core.config import Options
+    from smoothswap.training import Part
+
     rows = table("option", "value", "allowed", "what it does")
     for info in recipe.infos():
         value = getattr(recipe, info.name)
-        allowed = info.limits or info.type.replace("smoothswap.training.recipe_parts.", "")
+        allowed = info.limits or info.type.replace("Part", "a component")
+        if isinstance(value, Options) and not isinstance(value, Part):
+            for each in value.infos():
+                shown = _shown(getattr(value, each.name))
+                rows.add_row(f"{info.name}.{each.name}", shown, each.limits or each.type, each.help)
+            continue
         parts = _parts(recipe, info.name)
         if parts is None:
             rows.add_row(info.name, _shown(value), allowed, info.help)

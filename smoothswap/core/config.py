@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -162,6 +163,9 @@ class Options:
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
+_PATHS = re.compile(r"(?<!['\w])(?:[a-z_]\w*\.)+([A-Z]\w*)")  # of classes, before their names
+
+
 class _Wrong:
     pass
 
@@ -244,8 +248,8 @@ def _parse(text: str, hint: Any) -> Any:
 
 def _type_name(hint: Any) -> str:
     if isinstance(hint, type) and typing.get_origin(hint) is None:
-        return "None" if hint is type(None) else hint.__name__
-    text = str(hint).replace("typing.", "").replace("collections.abc.", "").replace("NoneType", "None")
+        return "None" if hint is type(None) else _owner(hint)
+    text = _PATHS.sub(r"\1", str(hint)).replace("NoneType", "None")
     return text.replace("Literal[", "one of [")
 
 

@@ -9,7 +9,7 @@ require("train")
 from smoothswap.training.embedder import train_embedder
 from smoothswap.training.folder import recipe_of_run
 from smoothswap.training.loop import BestWeights, TrainResult
-from smoothswap.training.named import recipe, recipe_names
+from smoothswap.training.named import is_recipe_file, recipe, recipe_names
 from smoothswap.training.overrides import overrides_for_folder
 from smoothswap.training.recipe_parts import DataShare, LossTerm, Part
 from smoothswap.training.recipes import EmbedderRecipe, SwapperRecipe, load_recipe
@@ -18,6 +18,7 @@ from smoothswap.training.swapper import train_swapper
 __all__ = [
     "recipe",
     "recipe_names",
+    "is_recipe_file",
     "load_recipe",
     "overrides_for_folder",
     "recipe_of_run",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
-from smoothswap.core.errors import UnknownNameError
+from smoothswap.core.errors import ConfigError, UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.overrides import apply_overrides
 from smoothswap.training.recipe_parts import LossTerm, Part
-from smoothswap.training.recipes import EmbedderRecipe, Kind, Recipe, SwapperRecipe, kind_named
+from smoothswap.training.recipes import (
+    RECIPE,
+    RECIPES,
+    EmbedderRecipe,
+    Kind,
+    Recipe,
+    SwapperRecipe,
+    kind_named,
+    load_recipe,
+)
 from smoothswap.training.recipes_photographs import swapper_photos_64, swapper_photos_128
 
 _FACEWORLD = Part(
@@ -332,19 +342,37 @@ def recipe(kind: str, name: str, overrides: Mapping[str, str] | None = None) -> 
 
     Args:
         kind: `embedder` or `swapper`.
-        name: one of `recipe_names(kind)`.
+        name: one of `recipe_names(kind)`; or the path of a `recipe.json` that a training wrote, or of its folder.
         overrides: values as text by dotted name, such as `{"generator.base_channels": "32", "batch_size": "8"}`.
 
     Raises:
         UnknownNameError: no such kind, recipe, option or component; the message suggests the nearest name.
-        ConfigError: a value that the option cannot have.
+        ConfigError: a value that the option cannot have, or a file with the recipe of another kind.
+        InputError, CheckpointError: a file that is missing, or no recipe.
     """
-    recipes = _NAMED[kind_named(kind)]
-    if name not in recipes:
-        raise UnknownNameError(
-            f"unknown {kind} recipe {name!r}{did_you_mean(name, recipes)}", f"recipes: {', '.join(recipes)}"
-        )
-    made, wanted = recipes[name](), dict(overrides or {})
+    made, wanted = _recipe(kind_named(kind), name), dict(overrides or {})
     if isinstance(made, EmbedderRecipe) and wanted.get("loss.name", made.loss.name) != made.loss.name:
-        wanted = _FOR_LOSS.get(name, {}).get(wanted["loss.name"], {}) | wanted
+        wanted = _FOR_LOSS.get(made.name, {}).get(wanted["loss.name"], {}) | wanted
     return apply_overrides(made, wanted)
+
+
+def is_recipe_file(name: str) -> bool:
+    """Whether this is meant as a path: it ends in .json, names a folder on the way, or something there is called so."""
+    return name.endswith(".json") or len(Path(name).parts) > 1 or Path(name).is_dir()
+
+
+def _recipe(kind: Kind, name: str) -> Recipe:
+    recipes = _NAMED[kind]
+    if name in recipes:
+        return recipes[name]()
+    if not is_recipe_file(name):
+        raise UnknownNameError(
+            f"unknown {kind} recipe {name!r}{did_you_mean(name, recipes)}",
+            f"recipes: {', '.join(recipes)}",
+            hint="or give the path of a recipe.json that a training wrote",
+        )
+    path = Path(name) / RECIPE if Path(name).is_dir() else Path(name)
+    made = load_recipe(path)
+    if not isinstance(made, RECIPES[kind]):
+        raise ConfigError(f"{str(path)!r} is the recipe of another kind of model, not of the {kind}")
+    return made

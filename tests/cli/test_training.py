@@ -262,3 +262,23 @@ def test_embed_writes_counts_and_refuses(run: Run, tmp_path: Path) -> None:
     with np.load(tmp_path / "v.npz") as file:
         assert file["paths"].tolist() == ["anna/1.png"]
     assert run("embed", tmp_path / "faces", "-o", tmp_path / "v.npz", "--device", "tpu").code == 2
+
+
+@pytest.mark.parametrize(("kind", "name"), [("embedder", "faceworld_64"), ("swapper", "photos_128")])
+def test_options_of_a_recipe_are_shown_in_words(run: Run, kind: str, name: str) -> None:
+    text = run("train", "recipes", kind, name).out
+    assert "smoothswap." not in text
+    assert "Config" not in text
+    assert "Part" not in text
+    assert ("augment.flip" in text) is (kind == "embedder")
+
+
+def test_a_recipe_by_its_file(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run(*words(out)).code == 0
+    assert "32 " in run("train", "recipes", "embedder", out / "recipe.json").out
+    again = run("train", "embedder", "--out", tmp_path / "b", "--accelerator", "cpu", "--no-progress",
+                "--recipe", out / "recipe.json", "--set", "seed=3")  # fmt: skip
+    assert again.code == 0
+    made = json.loads((tmp_path / "b" / "recipe.json").read_text())
+    assert made == json.loads((out / "recipe.json").read_text()) | {"seed": 3}

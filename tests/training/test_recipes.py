@@ -104,3 +104,31 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
         (tmp_path / "recipe.json").write_text(text)
         with pytest.raises(CheckpointError, match="no recipe"):
             load_recipe(tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("embedder", "faceworld_64"), ("swapper", "photos_64")])
+def test_a_recipe_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    wanted = recipe(kind, name, {"images": "777"})
+    (tmp_path / "run").mkdir()
+    save_recipe(wanted, tmp_path / "run" / "recipe.json")
+    monkeypatch.chdir(tmp_path)
+    for path in ("run/recipe.json", str(tmp_path / "run" / "recipe.json"), "run", "./run"):
+        assert recipe(kind, path) == wanted
+    assert recipe(kind, "run/recipe.json", {"seed": "5"}).seed == 5
+    other = {"embedder": "swapper", "swapper": "embedder"}[kind]
+    with pytest.raises(ConfigError, match=f"not of the {other}"):
+        recipe(other, "run")
+
+
+@pytest.mark.parametrize("name", ["none/recipe.json", "recipe.json", "a/b"])
+def test_a_recipe_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no recipe"):
+        recipe("swapper", name)
+
+
+def test_types_of_options_are_told_without_their_modules() -> None:
+    for kind in ("embedder", "swapper"):
+        for info in recipe(kind, "faceworld_64").infos():
+            assert "smoothswap" not in info.type
+            assert not info.type.startswith("Config")

@@ -120,13 +120,20 @@ def swap(
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture: PNG, JPEG, WebP or TIFF.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture (PNG, JPEG, WebP, TIFF) or a model file.")],
 ) -> None:
-    """Tell what a picture is and what its metadata says about its making.
+    """Tell what a picture is and what its metadata says about its making; of a model file, which model it holds.
 
     Reads back the mark that `swap` writes: the IPTC digital source type, tool, version and the weights' hash.
     A picture without a mark may still have been changed; metadata is easily removed.
     """
+    from smoothswap.core.file_kind import is_safetensors
+
+    if is_safetensors(file):
+        from smoothswap.modules.model_file import describe_file
+
+        typer.echo(describe_file(file))
+        return
     from smoothswap.pipeline import inspect_file
 
     typer.echo(inspect_file(file))

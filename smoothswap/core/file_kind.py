@@ -63,6 +63,11 @@ def unreadable(path: Path | str, form: str, cause: BaseException) -> CheckpointE
     return CheckpointError(what, said, hint=hint)
 
 
+def is_safetensors(path: Path | str) -> bool:
+    """Whether a file is named as a safetensors file, or begins as one."""
+    return Path(path).suffix.lower() == ".safetensors" or file_kind(path) == "a safetensors file"
+
+
 def file_kind(path: Path | str) -> str | None:
     """What a file is, such as `an HTML page`; None where its first bytes do not show it, or it cannot be opened."""
     path = Path(path)

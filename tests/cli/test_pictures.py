@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import smoothswap
 from smoothswap import api
+from smoothswap.core.assets import ROOT
 from smoothswap.modules import weights
 from smoothswap.pipeline.paste import FEATHER
 
@@ -79,3 +83,35 @@ def test_a_video_as_a_picture(run: Run, tmp_path: Path) -> None:
     assert outcome.code == 2
     assert "is a video (MP4 or QuickTime), not a picture" in outcome.err
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        (
+            "photos_128/generator",
+            ["generator smooth_unet_64_blend of smoothswap", "embedder: sface", "image_size: 128"],
+        ),
+        ("faceworld_64/embedder", ["embedder small_resnet of smoothswap", "widths: [48, 96, 192, 256]"]),
+        ("faceworld_64/judge", ["embedder small_resnet of smoothswap", "recipe: faceworld_64_judge"]),
+    ],
+)
+def test_inspect_describes_a_model_file(run: Run, file: str, says: list[str]) -> None:
+    outcome = run("inspect", ROOT / f"{file}.safetensors")
+    assert outcome.code == 0
+    for text in says:
+        assert text in outcome.out
+    model = smoothswap.load(ROOT / f"{file}.safetensors")
+    state = model.state_dict()
+    assert f"{sum(value.numel() for value in state.values()):,} numbers in {len(state)} tensors" in outcome.out
+
+
+def test_inspect_of_a_model_file_of_another_name_and_of_others(run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "weights.bin"
+    shutil.copyfile(ROOT / "faceworld_64" / "judge.safetensors", copy)
+    assert "embedder small_resnet" in run("inspect", copy).out
+    save_file({"w": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    outcome = run("inspect", tmp_path / "foreign.safetensors")
+    assert outcome.code == 2
+    assert "does not say which model it holds" in outcome.err
+    assert "no model file" in run("inspect", tmp_path / "none.safetensors").err

@@ -21,7 +21,7 @@ def align(
         Path, typer.Argument(metavar="FOLDER", help="Photographs, in any depth; sub-folders (people) stay.")
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the crops; made if missing.")],
-    size: Annotated[int, typer.Option(min=8, help="Side of the crops, pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=8, max=8192, help="Side of the crops, pixels.")] = 256,
     face: Annotated[
         Literal["largest", "middle", "all"],
         typer.Option(help="One crop of each photograph, of its largest or its middle face, or one of each face."),
@@ -64,7 +64,7 @@ def faceworld(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; made if missing.")],
     people: Annotated[int, typer.Option(min=1, help="How many people.")] = 64,
     images_per_person: Annotated[int, typer.Option(min=1, help="Pictures of each of them.")] = 8,
-    size: Annotated[int, typer.Option(min=8, help="Side of the pictures, pixels.")] = 64,
+    size: Annotated[int, typer.Option(min=8, max=8192, help="Side of the pictures, pixels.")] = 64,
     split: Annotated[
         Literal["train", "held_out_people", "held_out_groups"],
         typer.Option(help="Which people: those to train on, others of the same colouring, or of other colouring."),

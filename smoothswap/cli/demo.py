@@ -228,6 +228,6 @@ def _print_outcome(terminal: Console, photo: Photograph | None, asked: Path | bo
         )
     elif asked is not False:
         terminal.print(
-            f"No photograph was swapped: a checkout of the project holds one at {ASTRONAUT}.", soft_wrap=True
+            "No photograph was swapped: an installed package holds none. Give one: --photograph FILE.", soft_wrap=True
         )
     terminal.print(f"Pictures and figures, {seconds:.0f} s in all: {page}", soft_wrap=True)

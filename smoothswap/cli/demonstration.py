@@ -25,7 +25,8 @@ def demo(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also swap onto this photograph, file to file. Left out: one of an astronaut, where it can be found.",
+            help="Also swap onto this photograph, file to file. Left out: one of an astronaut, in a checkout "
+            "of the project.",
             show_default=False,
         ),
     ] = None,

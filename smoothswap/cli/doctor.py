@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,10 @@ def doctor() -> None:
         for fact in facts:
             rows.add_row(*fact)
         out.print(rows)
-    out.print(_kernels())
+    kernels, notes = _kernels()
+    out.print(kernels)
+    for note in notes:
+        out.print(note, soft_wrap=True)
     needed = [*_weights(), ("face detector yunet", *_landmarker("yunet"))]
     rows = table("for swapping", "state", "where")
     for name, state, where, _ in [*needed, ("optional: dlib68", *_landmarker("dlib68"))]:
@@ -88,15 +92,22 @@ def _native() -> Iterator[tuple[str, str]]:
         yield f"built with: {name}", str(getattr(facts, name, "unknown"))
 
 
-def _kernels() -> object:
+def _kernels() -> tuple[object, list[str]]:
+    """The table of ops, and the reasons that stand in several of its rows, each told once below it by its number."""
     from smoothswap.ops import backend
 
+    report = backend.report()
+    counts = Counter(reason for row in report for reason in row.why_not.values())
+    numbers = {reason: number for number, reason in enumerate((r for r in counts if counts[r] > 1), 1)}
     rows = table("op", "device", "served by", "why not a faster one")
-    for row in backend.report():
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in row.why_not.items())
+    for row in report:
+        reasons = (
+            f"{name}: see ({numbers[reason]})" if reason in numbers else f"{name}: {reason}"
+            for name, reason in row.why_not.items()
+        )
         served = f"{row.backend} ({row.limits})" if row.limits else row.backend
-        rows.add_row(row.op, row.device, served, reasons or "it is the fastest")
-    return rows
+        rows.add_row(row.op, row.device, served, "; ".join(reasons) or "it is the fastest")
+    return rows, [f"({number}) {reason}" for reason, number in numbers.items()]
 
 
 def _weights() -> Iterator[tuple[str, str, str, bool]]:

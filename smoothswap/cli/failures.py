@@ -13,6 +13,8 @@ from typing import TextIO
 
 from smoothswap.core.errors import SmoothSwapError
 
+# What torch and OpenCV raise in place of a MemoryError says one of these.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -33,6 +35,9 @@ def report(error: BaseException, *, debug: bool) -> int:
         return error.exit_code
     if isinstance(error, OSError):
         _print(_operating_system(error))
+        return 1
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        _print(f"the memory does not suffice: {_first_line(error)}\nChoose smaller sizes or batches, or fewer workers.")
         return 1
     _print(_unexpected(error, debug=debug))
     return 1
@@ -63,9 +68,13 @@ def _operating_system(error: OSError) -> str:
 
 
 def _unexpected(error: BaseException, *, debug: bool) -> str:
-    text = str(error).strip().partition("\n")[0]
+    text = _first_line(error)
     hint = "" if debug else "\nThis is a fault of smoothswap or a plugin. Run it again with --debug for the traceback."
     return f"unexpected {type(error).__name__}{': ' if text else ''}{text}{hint}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _print(text: str, style: str = "bold red") -> None:

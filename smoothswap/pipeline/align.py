@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import make_folder, write_aside
+from smoothswap.core.files import as_path, make_folder, write_aside
 from smoothswap.data.origin import REPORT, origin_files
 from smoothswap.pipeline import align_one
 from smoothswap.pipeline.align_one import Job
@@ -28,6 +28,7 @@ from smoothswap.pipeline.manifest import Entry, Manifest
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm")
+MAX_SIZE = 8192
 _FURTHER_FACE = re.compile(r"-face\d+$")
 
 
@@ -105,7 +106,7 @@ def align_folder(
     Args:
         folder: photographs, in any depth; files of other suffixes and hidden files are passed over.
         out: folder for the crops; made where it is missing.
-        size: side of the crops in pixels.
+        size: side of the crops in pixels, 8 to `MAX_SIZE`.
         workers: processes; one for each core where left out, and 1 works in this process.
         face: `"largest"` or `"middle"` for one crop a photograph, `"all"` for one for each face (`name.png`,
             `name-face1.png`, …).
@@ -121,7 +122,7 @@ def align_folder(
         WorkError: the disk is full or a worker died. What is done stays done.
     """
     started = time.monotonic()
-    folder, out = Path(folder), Path(out)
+    folder, out = as_path(folder, "the folder"), as_path(out, "the folder to write")
     _check(folder, size, workers, suffix, face)
     jobs = _jobs(folder, out)
     settings: dict[str, Any] = {
@@ -160,8 +161,8 @@ def align_folder(
 def _check(folder: Path, size: int, workers: int | None, suffix: str, face: str) -> None:
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}", hint="name the folder with the photographs")
-    if size < 8:
-        raise InputError(f"size cannot be {size}", hint="give the side of the crops in pixels, 8 or more")
+    if not 8 <= size <= MAX_SIZE:
+        raise InputError(f"size cannot be {size}", hint=f"give the side of the crops in pixels, from 8 to {MAX_SIZE:,}")
     if workers is not None and workers < 1:
         raise InputError(f"workers cannot be {workers}", hint="give 1 or more, or leave it out")
     if suffix not in ("png", "jpg"):

@@ -221,6 +221,16 @@ def test_a_photograph_is_swapped_from_file_to_file(model: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "report.json").read_text())["photograph_seconds"] > 0
 
 
+def test_without_a_photograph_no_path_is_named_that_is_not_there(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "ASTRONAUT", tmp_path / "site-packages" / "astronaut.jpg")
+    demo.run_demo(tmp_path / "demo", pairs=1, model=model)
+    said = capsys.readouterr().out
+    assert "--photograph FILE" in said
+    assert "site-packages" not in said
+
+
 def test_a_photograph_without_a_face_is_an_error(model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "wall.png")
     with pytest.raises(NoFaceError):

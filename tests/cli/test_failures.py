@@ -72,6 +72,8 @@ def test_one_paragraph_and_exit_code_2(
         (["train", "embedder"], "--out"),
         (["train", "embedder", "--out", "x", "--devices", "0"], "--devices"),
         (["align", ".", "out", "--size", "-1"], "--size"),
+        (["align", ".", "out", "--size", "99999999"], "8192"),
+        (["faceworld", "out", "--size", "8193"], "8192"),
         (["faceworld", "out", "--size", "-1"], "--size"),
     ],
 )
@@ -117,6 +119,22 @@ def test_exit_codes(
     assert outcome.code == code
     assert says in outcome.err
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 TiB for an array"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_a_lack_of_memory_is_no_fault(run: Run, failing: Callable[[BaseException], None], error: Exception) -> None:
+    failing(error)
+    outcome = run("list")
+    assert outcome.code == 1
+    assert "the memory does not suffice" in outcome.err
+    assert "fault of smoothswap" not in outcome.err
 
 
 def test_an_unexpected_error_points_to_debug(run: Run, failing: Callable[[BaseException], None]) -> None:

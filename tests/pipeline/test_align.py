@@ -125,7 +125,14 @@ def test_other_settings_or_files_of_others(photographs: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("wrong", "what"),
-    [({"size": -1}, "size"), ({"workers": 0}, "workers"), ({"face": "one"}, "face"), ({"suffix": "gif"}, "suffix")],
+    [
+        ({"size": -1}, "size"),
+        ({"size": 99_999_999}, "size"),
+        ({"size": 8193}, "size"),
+        ({"workers": 0}, "workers"),
+        ({"face": "one"}, "face"),
+        ({"suffix": "gif"}, "suffix"),
+    ],
 )
 def test_wrong_arguments(photographs: Path, tmp_path: Path, wrong: dict[str, object], what: str) -> None:
     with pytest.raises(InputError, match=f"{what} cannot be"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smoothswap.core.config import OptionInfo, Options
-from smoothswap.core.errors import PluginError
+from smoothswap.core.errors import MissingExtraError, PluginError
 from smoothswap.core.extras import hint
 from smoothswap.core.foreign_code import foreign_code
 
@@ -58,7 +58,8 @@ class Component:
         """Import the class.
 
         Raises:
-            PluginError: the module cannot be imported, or holds no such class with a nested `Config`.
+            MissingExtraError: an extra of smoothswap is not installed.
+        PluginError: the module cannot be imported, or holds no such class with a nested `Config`.
         """
         cls = self._import() if isinstance(self.target, str) else self.target
         if not (isinstance(getattr(cls, "Config", None), type) and issubclass(cls.Config, Options)):
@@ -76,6 +77,8 @@ class Component:
         try:
             with contextlib.nullcontext() if own else foreign_code(f"importing {module}"):
                 cls = getattr(importlib.import_module(module), attribute)
+        except MissingExtraError:
+            raise
         except (ImportError, AttributeError, PluginError) as cause:
             raise PluginError(
                 f"{self.kind} {self.name!r} cannot be imported",

@@ -67,6 +67,7 @@ def test_the_core_needs_none(code: str) -> None:
         ("typer", "import smoothswap.cli", "cli"),
         ("cv2", "import smoothswap; smoothswap.swap('a.jpg', 'b.jpg', 'c.png')", "photos"),
         ("cv2", "import smoothswap; smoothswap.build('sface')", "photos"),
+        ("cv2", "import smoothswap; smoothswap.build('yunet')", "photos"),
         ("PIL", "import smoothswap; smoothswap.build('image_folder', folder='.')", "photos"),
     ],
 )

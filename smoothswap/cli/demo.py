@@ -26,7 +26,7 @@ from smoothswap.cli.demo_page import COLUMNS, Page, Photograph, Shown, render_pa
 from smoothswap.cli.demo_pairs import SPLITS, draw_pairs, kinds_of_pairs
 from smoothswap.cli.demo_verdicts import ALIKE, limits, reached
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import output_folder, write_aside
 from smoothswap.data.faceworld import Factors, render
 from smoothswap.evaluation import Scene, SwapReport, swap_report
 
@@ -109,10 +109,11 @@ def _prepare(out: Path) -> None:
                 f"{str(out)!r} is not empty and holds no earlier demo",
                 hint="give --out a new folder, or empty this one",
             )
-        for folder in FOLDERS:
-            (out / folder).mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise WorkError(f"could not make the folder {str(out)!r}", str(cause)) from cause
+        raise WorkError(f"cannot read the folder {str(out)!r}", str(cause)) from cause
+    output_folder(out, PAGE, REPORT)
+    for folder in FOLDERS:
+        output_folder(out / folder, REPORT)
 
 
 def _measure(

@@ -1,14 +1,21 @@
-"""Writing files so that nobody ever sees half of one: written aside, flushed to disk, renamed."""
+"""Files of the user's: written so that nobody ever sees half of one, and refused before the work where they cannot be.
+
+Written aside, flushed to disk, renamed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
+
+_STEM, _SUFFIX = 20, 16  # characters of a name that its temporary one keeps, so that it fits wherever the name does
 
 
 def as_path(value: object, what: str) -> Path:
@@ -41,7 +48,7 @@ def write_aside(path: Path | str) -> Iterator[Path]:
         WorkError: the disk is full, the folder is missing or may not be written.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    aside = _aside(path)
     try:
         aside.touch()
         mode = aside.stat().st_mode  # as the user's umask has it; some writers make files that nobody else may read
@@ -60,7 +67,37 @@ def write_aside(path: Path | str) -> Iterator[Path]:
             hint="free some space or choose another folder; nothing was changed",
         ) from cause
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong was said above
+            aside.unlink(missing_ok=True)
+
+
+def check_writable(path: Path | str) -> None:
+    """Refuse, before any work, a file that `write_aside` could not write after it. An existing file stays as it is.
+
+    Raises:
+        InputError: its folder is missing or may not be written, it is a folder itself, or the file system takes no
+            such name.
+    """
+    path = Path(path)
+    reason = ""
+    # Not `Path.is_dir`, which raises for a name that is too long.
+    if os.path.isdir(path):  # noqa: PTH112
+        reason = "it is a folder"
+    elif not os.path.isdir(path.parent):  # noqa: PTH112
+        reason = f"there is no folder {str(path.parent)!r}"
+    else:
+        aside = _aside(path)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                path.lstat()  # refuses a name that is too long
+            aside.touch()
+        except (OSError, ValueError) as cause:  # a name with a null character
+            reason = (cause.strerror or str(cause)) if isinstance(cause, OSError) else str(cause)
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                aside.unlink(missing_ok=True)
+    if reason:
+        raise InputError(f"cannot write {str(path)!r}", reason, hint="name a file in a folder that you may write to")
 
 
 def make_folder(path: Path) -> None:
@@ -73,6 +110,54 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise InputError(f"cannot make the folder {str(path)!r}", str(cause), hint="name another folder") from cause
+
+
+def output_folder(path: Path, *names: str) -> None:
+    """Make a folder for the files of a command, and refuse it before any work where they could not be written.
+
+    Args:
+        path: the folder.
+        names: of the files that will be written into it.
+
+    Raises:
+        InputError: it cannot be made or written to, or one of the names is that of a folder in it.
+    """
+    make_folder(path)
+    for name in names:
+        check_writable(path / name)
+
+
+def user_path(text: Path | str) -> Path:
+    """A path as the user typed it, with `~` as the home folder; as it stands where there is no such folder."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
+    r"""JSON as UTF-8. The bytes of file names that are no UTF-8 come out as JSON's own escapes (`\udce9`).
+
+    Reading it gives the very strings back, and `os.fsencode` the names' bytes.
+    """
+    # What Python writes for such a character is what JSON has for it.
+    return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a report as indented JSON, whole or not at all.
+
+    Raises:
+        WorkError: as `write_aside`.
+    """
+    with write_aside(path) as aside:
+        aside.write_bytes(json_bytes(value, indent=2) + b"\n")
+
+
+def _aside(path: Path) -> Path:
+    suffix = path.suffix if len(path.suffix) <= _SUFFIX else ""
+    return path.with_name(f".{path.stem[:_STEM]}.{secrets.token_hex(4)}{suffix}")
 
 
 def _sync_folder(folder: Path) -> None:

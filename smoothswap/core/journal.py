@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import json_bytes, write_aside
 
 Row = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ class Journal:
         self.path, self.key, self.holds = path, key, holds
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         self.rows: dict[str, Row] = {}
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         if path.exists():
             self._read()
 
@@ -58,7 +58,7 @@ class Journal:
     def __enter__(self) -> Self:
         """Open for adding: written anew first, without what a crash left behind."""
         self.write()
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = self.path.open("ab")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
@@ -76,7 +76,7 @@ class Journal:
             raise WorkError(f"{str(self.path)!r} is not open", hint="enter the journal first: `with journal:`")
         self.rows.update({row[self.key]: row for row in rows})
         try:
-            self._file.write("".join(map(_line, rows)))
+            self._file.write(b"".join(map(_line, rows)))
             self._file.flush()
         except OSError as cause:
             raise WorkError(
@@ -85,8 +85,8 @@ class Journal:
 
     def write(self) -> None:
         """Write the whole file, one line an item."""
-        with write_aside(self.path) as aside:
-            aside.write_text(_line({"settings": self.settings}) + "".join(map(_line, self.rows.values())), "utf-8")
+        with write_aside(self.path) as aside, aside.open("wb") as file:
+            file.writelines(map(_line, ({"settings": self.settings}, *self.rows.values())))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -98,8 +98,8 @@ def read_rows(path: Path) -> list[Row]:
     return [row for row in map(_parsed, lines[1:]) if row]
 
 
-def _line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def _line(row: Row) -> bytes:
+    return json_bytes(row) + b"\n"
 
 
 def _parsed(line: str) -> dict[str, Any]:

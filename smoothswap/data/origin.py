@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from smoothswap.core.files import user_path
+
 _log = logging.getLogger(__name__)
 REPORT = "report.json"
 """What `smoothswap align` writes beside its crops."""
@@ -51,4 +53,4 @@ def origins(options: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         options: of each data set; those with a `folder` count.
     """
     folders = {str(one["folder"]): None for one in options if "folder" in one}
-    return [origin for folder in folders if (origin := origin_of(Path(folder).expanduser()))]
+    return [origin for folder in folders if (origin := origin_of(user_path(folder)))]

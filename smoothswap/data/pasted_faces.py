@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
+from smoothswap.core.files import user_path
 from smoothswap.data.crop_points import MANIFEST, Points, crop_points
 from smoothswap.data.face_paste import Shape, Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
 from smoothswap.data.identity_folder import IdentityFolder
@@ -91,7 +91,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.pictures = _pictures(config)
-        known = crop_points(Path(config.folder).expanduser())
+        known = crop_points(user_path(config.folder))
         noted = [(i, known[name]) for i, name in enumerate(self.pictures.files) if name in known]
         if missing := len(self.pictures) - len(noted):
             _log.warning("%s of %s pictures are left out: no points are noted", missing, len(self.pictures))
@@ -198,7 +198,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
-    root = Path(config.folder).expanduser()
+    root = user_path(config.folder)
     options: dict[str, Any] = {
         "folder": config.folder,
         "image_size": config.finer * config.image_size,

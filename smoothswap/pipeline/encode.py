@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import shlex
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, write_aside
+from smoothswap.core.files import as_path, check_writable, write_aside
 from smoothswap.pipeline.metadata import XMP_TIFF_TAG, as_stored, chunks_to_write
 from smoothswap.pipeline.picture import Picture, to_bits
 
@@ -28,7 +30,8 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
     """The path, if a picture can be written there.
 
     Raises:
-        InputError: unknown suffix, missing folder, a folder of that name, or an existing file without `overwrite`.
+        InputError: unknown suffix, a folder that is missing or may not be written, a name that is too long or a
+            folder's, or an existing file without `overwrite`.
     """
     path = as_path(path, "the picture to write")
     if path.suffix.lower() not in _ENCODERS:
@@ -37,13 +40,12 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
             f"suffixes: {' '.join(_ENCODERS)}",
             hint="choose one of these; .png and .tif lose nothing",
         )
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112 (which takes any name)
         raise InputError(
             f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}",
-            hint=f"mkdir -p {path.parent}",
+            hint=f"mkdir -p {shlex.quote(str(path.parent))}",
         )
-    if path.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: it is a folder", hint="name a file in it")
+    check_writable(path)
     if path.exists() and not overwrite:
         raise InputError(f"{str(path)!r} exists", hint="choose another name, or allow it with --overwrite")
     return path

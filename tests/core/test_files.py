@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 import smoothswap
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
-from smoothswap.core.files import as_path, write_aside
+from smoothswap.core.files import as_path, check_writable, output_folder, user_path, write_aside, write_json
 
 
 def test_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -79,3 +80,52 @@ def test_what_is_no_path(value: object) -> None:
 def test_arrays_in_place_of_files_are_refused_by_every_verb(tmp_path: Path, call: Callable[..., object]) -> None:
     with pytest.raises(SmoothSwapError):
         call(np.zeros((4, 4, 3), np.uint8), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".txt", "é" * 125 + ".txt", "\udce9" * 100 + ".png", "s." + "x" * 250])
+def test_a_name_that_the_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    check_writable(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    with write_aside(tmp_path / name) as aside:
+        aside.write_text("whole")
+    assert (tmp_path / name).read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("n" * 256, "too long"), ("é" * 128, "too long"), ("nowhere/out.txt", "there is no folder"), ("in", "a folder"),
+     ("a\0b", "null"), ("file/out.txt", "there is no folder")],
+)  # fmt: skip
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=says):
+        check_writable(tmp_path / name)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["file", "in"]
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(InputError, match="Permission denied"):
+        output_folder(tmp_path / "out", "report.json")
+
+
+def test_names_that_are_no_utf_8_come_back_from_json(tmp_path: Path) -> None:
+    value = {"caf\udce9.jpg": ["é", "\udcff\udcfe", "a\\udce9"]}
+    write_json(tmp_path / "report.json", value)
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == value
+    assert "é" in (tmp_path / "report.json").read_text("utf-8")
+
+
+def test_a_home_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of/anna")
+    assert user_path("~/faces") == Path("/home/of/anna/faces")
+
+    def none(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", none)
+    assert user_path("~/faces") == Path("~/faces")

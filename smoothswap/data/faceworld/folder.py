@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.extras import require
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import output_folder, write_aside
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
 from smoothswap.data.faceworld.renderer import render
@@ -95,10 +95,7 @@ def _claim(folder: Path, facts: dict[str, object]) -> None:
     """Makes the folder and its description, or checks that the description there is the same."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file, not a folder", hint="Choose another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise WorkError(f"could not make the folder {str(folder)!r}", str(cause)) from cause
+    output_folder(folder, FACTS)
     path = folder / FACTS
     if path.is_file():
         try:

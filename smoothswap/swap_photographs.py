@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.core.files import as_path, make_folder, write_aside
+from smoothswap.core.files import as_path, output_folder, user_path, write_aside, write_json
 from smoothswap.evaluation import fidelity, nearer_to_source, similarity
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.photograph_report import (
@@ -102,16 +101,17 @@ def swap_photographs(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = as_path(folder, "the folder").expanduser(), as_path(out, "the folder to write")
+    folder, out = user_path(folder, "the folder"), as_path(out, "the folder to write")
     if pairs < 1:
         raise ArgumentError(f"pairs cannot be {pairs}", "allowed: ≥ 1")
     listing = list_pictures(folder)
+    listing.report(folder)
     store = FolderStore(folder, listing)
     names = sorted(store.name(number) for number in range(len(listing.files)))
     chosen = choose_pairs(names, pairs, seed)
     if not chosen:
         raise InputError(f"{str(folder)!r} has no photographs of two people", hint="name a folder with more of them")
-    make_folder(out)
+    output_folder(out, REPORT, SHEET)
     finder = build_landmarker(landmarker)
     how = {"keep_detail": keep_detail, "refine": refine, "enough": enough}
     swaps: list[_Swap] = []
@@ -127,8 +127,7 @@ def swap_photographs(
         raise InputError("no pair could be swapped", *(f"{pair}: {why}" for pair, why in list(failures.items())[:3]))
     asked = {"pairs": pairs, "seed": seed, "landmarker": landmarker, **how}
     report = _report(swaps, failures, _protocol(folder, generator, embedder, judges, asked))
-    with write_aside(out / REPORT) as aside:
-        aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_json(out / REPORT, report.to_dict())
     if shown > 0:
         _write_sheet(out / SHEET, [swap.shown for swap in swaps[:shown]])
     return report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, make_folder, write_aside
+from smoothswap.core.files import as_path, output_folder, user_path, write_json
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.data.crop_points import crop_points
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
@@ -121,7 +120,7 @@ def verify_pairs(
         WorkError: the disk is full, or a worker died.
     """
     pairs, out = as_path(pairs, "the list of pairs"), as_path(out, "the folder to write")
-    folder = as_path(folder, "the folder of images").expanduser()
+    folder = user_path(folder, "the folder of images")
     listed = read_pairs(pairs, folder, missing_limit=missing_limit)
     expects = declared_input(embedder)
     rule = CropRule(landmarker=landmarker if align else None, face=face, points={} if align else crop_points(folder))
@@ -129,7 +128,7 @@ def verify_pairs(
         "embedder": dict(facts), "template": expects.template, "size": expects.size, "mirrored": mirrored,
         "aligned_by": landmarker if align else "the files are FFHQ crops", "face": face if align else "the crop's",
     }  # fmt: skip
-    make_folder(out)
+    output_folder(out, REPORT, ROC, WORST, VECTORS)
     store = VectorStore(out / VECTORS, {**settings, "folder": str(folder.resolve())})
     with store:
         _embed_missing(
@@ -150,8 +149,7 @@ def verify_pairs(
         failures={name: reason for name in listed.images if (reason := store.reason(name))},
         notes=_draw(out, folder, listed, scores, same, figures, expects, rule, worst),
     )  # fmt: skip
-    with write_aside(out / REPORT) as aside:
-        aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_json(out / REPORT, report.to_dict())
     return report
 
 

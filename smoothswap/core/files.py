@@ -127,9 +127,12 @@ def output_folder(path: Path, *names: str) -> None:
         check_writable(path / name)
 
 
-def user_path(text: Path | str) -> Path:
-    """A path as the user typed it, with `~` as the home folder; as it stands where there is no such folder."""
-    path = Path(text)
+def user_path(value: object, what: str = "the path") -> Path:
+    """A path as the user typed it, with `~` as the home folder; as it stands where there is no such folder.
+
+    Arguments and errors are those of `as_path`.
+    """
+    path = as_path(value, what)
     try:
         return path.expanduser()
     except RuntimeError:

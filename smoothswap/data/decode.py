@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.picture_files import FORMATS
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 128_000_000  # Decoded, that is 384 MB; a file of a few kB can claim far more.
 BACKGROUND = 128  # The middle of the range: 0 in [-1, 1], the value that a model ignores most easily.
 
@@ -25,7 +25,7 @@ def read_rgb(path: Path | str) -> Pixels:
     """Read a picture file as it is meant to be seen (see `decode_rgb`).
 
     Args:
-        path: a file of any format that Pillow reads.
+        path: a file of a format in `core.picture_files.FORMATS`.
 
     Returns:
         uint8 [H, W, 3], RGB.
@@ -55,7 +55,7 @@ def decode_rgb(data: bytes, name: str, side: int | None = None) -> Pixels:
     through its colour profile where it has one. Of an animation the first frame is read.
 
     Args:
-        data: bytes of any format that Pillow reads.
+        data: bytes of a format in `core.picture_files.FORMATS`.
         name: for messages.
         side: the picture will be shrunk to this side, pixels. A JPEG of four times that and more may then come out
             smaller, at least twice the side: its decoder shrinks by 2, 4 or 8, which is quicker than to decode all.
@@ -90,7 +90,7 @@ def _decode(data: bytes, name: str, side: int | None) -> Pixels:
     page = open_tiff(data, name)
     if page is not None:
         return _decode_tiff(page, name)
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=tuple(FORMATS)) as image:
         _check_size(image.size, name)
         if side is not None and image.format == "JPEG":
             image.draft(None, (2 * side, 2 * side))

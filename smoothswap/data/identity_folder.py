@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
+from smoothswap.core.files import user_path
 from smoothswap.data.folder import FolderStore
 from smoothswap.data.index_file import Array
 from smoothswap.data.listing import Listing, list_pictures
@@ -25,6 +25,7 @@ class IdentityFolder(PictureDataset):
     `names` are the sub-folders in the order of the person indices. `dropped` counts the people of this split left
     out for having fewer than `min_images` pictures. Which people are held out is decided by the hash of the
     sub-folder's name. Pictures that lie directly in the folder belong to nobody and are not used.
+    `left_out` counts the files that are no pictures, by suffix; the log names them.
 
     Raises:
         InputError: the folder is missing, or has fewer than two usable people in this split.
@@ -43,8 +44,10 @@ class IdentityFolder(PictureDataset):
         index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
     def __init__(self, config: Config) -> None:
-        root = Path(config.folder).expanduser()
+        root = user_path(config.folder)
         listing = list_pictures(root, config.index)
+        listing.report(root)
+        self.left_out = listing.left_out
         everybody, firsts, counts = _people(listing)
         inside = [in_split(person, config.split, config.held_out) for person in everybody]
         chosen = np.array(inside, dtype=bool)

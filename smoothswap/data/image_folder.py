@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
+from smoothswap.core.files import user_path
 from smoothswap.data.folder import FolderStore
 from smoothswap.data.listing import list_pictures
 from smoothswap.data.pictures import PictureDataset
@@ -21,7 +21,8 @@ class ImageFolder(PictureDataset):
     """Pictures anywhere below a folder, each taken as its own person (FFHQ's layout, or any other).
 
     Which pictures are held out is decided by the hash of each file's path in the folder without its suffix: it stays
-    the same when files are added, moved elsewhere as a whole, or converted to another format.
+    the same when files are added, moved elsewhere as a whole, or converted to another format. `left_out` counts the
+    files that are no pictures, by suffix; the log names them.
 
     Raises:
         InputError: the folder is missing, or has fewer than two pictures in this split.
@@ -39,8 +40,11 @@ class ImageFolder(PictureDataset):
         index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
     def __init__(self, config: Config) -> None:
-        root = Path(config.folder).expanduser()
-        store = FolderStore(root, list_pictures(root, config.index))
+        root = user_path(config.folder)
+        listing = list_pictures(root, config.index)
+        listing.report(root)
+        self.left_out = listing.left_out
+        store = FolderStore(root, listing)
         found = len(store.names)
         inside = (i for i in range(found) if in_split(_stem(store.name(i)), config.split, config.held_out))
         files = torch.arange(found) if config.split == "all" else torch.tensor(list(inside), dtype=torch.int64)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from smoothswap.core.errors import InputError
-from smoothswap.data.decode import SUFFIXES
+from smoothswap.core.picture_files import SUFFIXES
 
 Layout = Literal["webdataset", "image_folder", "identity_folder"]
 

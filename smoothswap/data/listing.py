@@ -7,23 +7,35 @@ place, which changes no name; nor a link whose target turned from a file into a 
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import logging
 import os
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from smoothswap.core.errors import InputError
-from smoothswap.data.decode import SUFFIXES
+from smoothswap.core.files import json_bytes
+from smoothswap.core.picture_files import SUFFIXES, counted
+from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.index_file import Array, IndexFile, settled, subject_of
 from smoothswap.data.name_table import NameTable, join_names
+from smoothswap.data.origin import REPORT
 
 _log = logging.getLogger(__name__)
-_KIND = "pictures 1"
+_KIND = "pictures 2"
 _ENDINGS = frozenset(suffix.encode() for suffix in SUFFIXES)
+_OURS = frozenset(name.encode() for name in (MANIFEST, REPORT))
 _UNSURE = (-1, -1)  # times that no folder has: it is listed again
+_Entries = tuple[list[bytes], list[bytes], Counter[str]]
+"""Names of the pictures and of the sub-folders of a folder, and how many other files it has by their suffix."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class Listing:
         subs: names of the sub-folders of all folders.
         sub_starts: int64 [D + 1] where those of each folder begin.
         times: int64 [D, 2] time of the last change of content and of status of each folder, ns.
+        others: [D] the other files of each folder, as JSON: their number by suffix, in small letters. Empty for none.
+        unread: sub-folders that could not be read, and why; found anew at each start.
 
     Raises:
         ValueError: arrays that do not fit each other.
@@ -48,22 +62,45 @@ class Listing:
     subs: NameTable
     sub_starts: Array
     times: Array
+    others: NameTable
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for starts, table in ((self.starts, self.files), (self.sub_starts, self.subs)):
             fits = len(starts) == len(self.folders) + 1 and starts[0] == 0 and starts[-1] == len(table)
             if not fits or (np.diff(starts) < 0).any() or self.times.shape != (len(self.folders), 2):
                 raise ValueError("the folders and their files do not fit")
+        if len(self.others) != len(self.folders):
+            raise ValueError("the folders and their other files do not fit")
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """The files that are no pictures: their number by suffix. Hidden ones do not count, nor what `align` writes."""
+        total: Counter[str] = Counter()
+        for text in filter(None, self.others.every()):
+            total.update(json.loads(text))
+        return total
+
+    def report(self, folder: Path) -> None:
+        """Tell through `logging` what was left out, where anything was."""
+        if self.left_out:
+            _say_left_out(folder, counted(self.left_out))
 
 
-def list_pictures(folder: Path, index: str | None = None) -> Listing:
-    """All picture files below a folder; hidden files and folders are left out.
+@functools.cache  # a training reads the same folder several times
+def _say_left_out(folder: Path, what: str) -> None:
+    _log.warning("left out of %s: %s", folder, what)
+
+
+def list_pictures(folder: Path, index: str | None = None, skip: Path | None = None) -> Listing:
+    """All picture files below a folder, by their suffixes; hidden files and folders are passed over, others counted.
 
     Links to folders are followed, each real folder once. A sub-folder that may not be read is reported and left out.
 
     Args:
         folder: the top.
         index: `auto`, a path, or None for none.
+        skip: a folder that is passed over where it lies below the top.
 
     Raises:
         InputError: there is no such folder, or it may not be read.
@@ -75,10 +112,10 @@ def list_pictures(folder: Path, index: str | None = None) -> Listing:
         )
     file = IndexFile(index, _KIND, subject_of(folder))
     old = _load(file)
-    found = _walk(os.fsencode(folder), old)
+    found, unread = _walk(os.fsencode(folder), old, skip)
     if old is not None and all(type(item.entries) is int for item in found) and len(found) == len(old.folders):
-        return old
-    listing = _assemble(found, old)
+        return replace(old, unread=unread)
+    listing = replace(_assemble(found, old), unread=unread)
     file.save(_arrays(listing), len(listing.files) + len(listing.folders))
     return listing
 
@@ -89,16 +126,20 @@ class _Found:
 
     path: bytes
     times: tuple[int, int]
-    entries: int | tuple[list[bytes], list[bytes]]
+    entries: int | _Entries
 
 
-def _walk(top: bytes, old: Listing | None) -> list[_Found]:
+def _walk(top: bytes, old: Listing | None, skip: Path | None) -> tuple[list[_Found], dict[str, str]]:
     known = {} if old is None else {path: number for number, path in enumerate(old.folders.every())}
     subs = [] if old is None else old.subs.every()
     sub_starts = [] if old is None else old.sub_starts.tolist()
     times = [] if old is None else list(map(tuple, old.times.tolist()))
     found: list[_Found] = []
+    unread: dict[str, str] = {}
     seen: set[tuple[int, int]] = set()
+    if skip is not None:
+        with contextlib.suppress(OSError):
+            seen.add((skip.stat().st_dev, skip.stat().st_ino))
     open_ = [b""]
     while open_:
         path = open_.pop()
@@ -106,7 +147,7 @@ def _walk(top: bytes, old: Listing | None) -> list[_Found]:
         try:
             status = os.stat(os.path.join(top, path) if path else top)  # noqa: PTH116, PTH118 (bytes)
         except OSError as cause:
-            _left_out(path, cause)
+            unread[os.fsdecode(path)] = _left_out(path, cause)
             continue
         if (status.st_dev, status.st_ino) in seen:
             continue
@@ -118,30 +159,37 @@ def _walk(top: bytes, old: Listing | None) -> list[_Found]:
             names = subs[sub_starts[number] : sub_starts[number + 1]]
         else:
             try:
-                files, names = _scan(os.path.join(top, path))  # noqa: PTH118
-                found.append(_Found(path, own if settled(now, *own) else _UNSURE, (files, names)))
+                entries = _scan(os.path.join(top, path))  # noqa: PTH118
+                found.append(_Found(path, own if settled(now, *own) else _UNSURE, entries))
+                names = entries[1]
             except OSError as cause:
                 if not path:
                     raise InputError(f"cannot read the folder {os.fsdecode(top)!r}", str(cause.strerror)) from cause
-                _left_out(path, cause)
+                unread[os.fsdecode(path)] = _left_out(path, cause)
                 names = []
         prefix = path + b"/" if path else b""
         open_ += [prefix + name for name in reversed(names)]
-    return found
+    return found, unread
 
 
-def _scan(folder: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Names of the pictures and of the sub-folders of one folder, sorted."""
-    files, folders = [], []
+def _scan(folder: bytes) -> _Entries:
+    """What one folder holds, sorted."""
+    files: list[bytes] = []
+    folders: list[bytes] = []
+    others: Counter[str] = Counter()
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(b"."):
                 continue
             if _is_folder(entry):
                 folders.append(entry.name)
-            elif os.path.splitext(entry.name)[1].lower() in _ENDINGS:  # noqa: PTH122
+                continue
+            ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+            if ending in _ENDINGS and not _is_special(entry):
                 files.append(entry.name)
-    return sorted(files), sorted(folders)
+            elif entry.name not in _OURS:
+                others[os.fsdecode(ending)] += 1
+    return sorted(files), sorted(folders), others
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
@@ -151,21 +199,34 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
         return False  # a link that leads nowhere: found unreadable when it is read
 
 
-def _left_out(path: bytes, cause: OSError) -> None:
-    _log.warning("left out a folder that cannot be read: %s; %s", os.fsdecode(path), cause.strerror)
+def _is_special(entry: os.DirEntry[bytes]) -> bool:
+    """Whether this is a pipe, socket or device, which reading may wait for without end."""
+    try:
+        return not entry.is_file() and os.path.exists(entry.path)  # noqa: PTH110 (bytes)
+    except OSError:
+        return False
+
+
+def _left_out(path: bytes, cause: OSError) -> str:
+    why = cause.strerror or str(cause)
+    _log.warning("left out a folder that cannot be read: %s; %s", os.fsdecode(path), why)
+    return why
 
 
 def _assemble(found: list[_Found], old: Listing | None) -> Listing:
     files: list[tuple[Array, Array]] = []
     subs: list[tuple[Array, Array]] = []
+    others: list[bytes] = []
     for item in found:
         if isinstance(item.entries, int):
             if old is None:
                 raise ValueError("there is no old listing")
             for pieces, table, starts in ((files, old.files, old.starts), (subs, old.subs, old.sub_starts)):
                 pieces.append(table.stretch(*starts[item.entries : item.entries + 2].tolist()))
+            others.append(old.others.raw(item.entries))
         else:
-            for pieces, names in zip((files, subs), item.entries, strict=True):
+            others.append(json_bytes(item.entries[2]) if item.entries[2] else b"")
+            for pieces, names in zip((files, subs), item.entries[:2], strict=True):
                 text = np.frombuffer(b"".join(names), np.uint8)
                 pieces.append((text, np.fromiter(map(len, names), np.int64, len(names))))
     return Listing(
@@ -173,11 +234,15 @@ def _assemble(found: list[_Found], old: Listing | None) -> Listing:
         *join_names(files),
         *join_names(subs),
         np.array([item.times for item in found], np.int64).reshape(-1, 2),
+        NameTable.of(others),
     )
 
 
+_TABLES = ("folders", "files", "subs", "others")
+
+
 def _arrays(listing: Listing) -> dict[str, Array]:
-    tables = {"folders": listing.folders, "files": listing.files, "subs": listing.subs}
+    tables = {name: getattr(listing, name) for name in _TABLES}
     parts = {name: (table.text.numpy(), table.ends.numpy()) for name, table in tables.items()}
     arrays = {
         f"{name}_{part}": array
@@ -192,10 +257,8 @@ def _load(file: IndexFile) -> Listing | None:
     if arrays is None:
         return None
     try:
-        folders, files, subs = (
-            NameTable(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in ("folders", "files", "subs")
-        )
-        return Listing(folders, files, arrays["starts"], subs, arrays["sub_starts"], arrays["times"])
+        tables: dict[str, Any] = {name: NameTable(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in _TABLES}
+        return Listing(**tables, starts=arrays["starts"], sub_starts=arrays["sub_starts"], times=arrays["times"])
     except (KeyError, ValueError, IndexError, TypeError) as cause:
         file.note(f"its parts do not fit ({cause})")
         return None

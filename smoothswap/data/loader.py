@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from smoothswap.core.errors import ConfigError, SmoothSwapError, WorkError
+from smoothswap.core.workers import may_start_processes
 from smoothswap.data.sampler import BatchSampler
 
 
@@ -22,7 +23,7 @@ class Loader:
     Args:
         dataset: gives `{"image": uint8 [3, S, S], "person": int, …}` by index, and the same each time.
         sampler: chooses the indices of each batch; the loader moves its position.
-        workers: worker processes; 0 reads in this process.
+        workers: worker processes; 0 reads in this process, as does a process that may not start others.
         prefetch: batches that each worker reads ahead.
         pin_memory: put batches into page-locked memory, for faster copies to a GPU.
 
@@ -46,7 +47,7 @@ class Loader:
             )
         self.dataset = dataset
         self.sampler = sampler
-        self.workers = workers
+        self.workers = workers if may_start_processes() else 0  # the batches are the same
         self.prefetch = prefetch
         self.pin_memory = pin_memory
         self._batches: Iterator[dict[str, Any] | SmoothSwapError] | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from smoothswap.core.errors import InputError
-from smoothswap.data.decode import SUFFIXES
+from smoothswap.core.picture_files import SUFFIXES, counted
 from smoothswap.data.tar_members import DamageError, Member, members
 
 JSON_KEYS = ("person", "identity", "label", "class")
@@ -32,6 +33,7 @@ class Shard:
         people: whom each shows.
         nobody: samples with a picture but without a person.
         damage: what is wrong with the rest of the shard; empty where it is whole.
+        left_out: files that belong to no sample with a picture: their number by what follows the first dot.
     """
 
     names: list[bytes] = field(default_factory=list)
@@ -40,6 +42,7 @@ class Shard:
     people: list[bytes] = field(default_factory=list)
     nobody: int = 0
     damage: str = ""
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def read_shard(path: Path, person: str) -> Shard:
@@ -56,8 +59,9 @@ def read_shard(path: Path, person: str) -> Shard:
     with _opened(path) as handle:
         try:
             for key, parts in _samples(members(handle)):
-                picture = next((part for ending, part in parts.items() if _is_picture(ending)), None)
+                picture = next((part for ending, part in parts.items() if _is_picture(ending, part)), None)
                 if picture is None:
+                    shard.left_out.update(_kind(ending, part) for ending, part in parts.items())
                     continue
                 name = _person(handle, key, parts, person)
                 if not name:
@@ -78,15 +82,21 @@ def choose_person(paths: Iterable[Path]) -> str:
     Raises:
         InputError: there is no picture, or the first says nothing of whom it shows.
     """
+    others: Counter[str] = Counter()
     for path in paths:
         with _opened(path) as handle:
             try:
                 for key, parts in _samples(members(handle)):
-                    if any(map(_is_picture, parts)):
+                    if any(_is_picture(ending, part) for ending, part in parts.items()):
                         return _choice(handle, path, key, parts)
+                    others.update(_kind(ending, part) for ending, part in parts.items())
             except DamageError:
                 continue  # told of when the shard is listed
-    raise InputError("the shards hold no pictures", hint="a sample needs a picture, such as 000001.jpg")
+    raise InputError(
+        "the shards hold no pictures",
+        *([f"they hold {counted(others)}"] if others else []),
+        hint="a sample needs a picture, such as 000001.jpg",
+    )
 
 
 class _opened:  # noqa: N801 (reads as a function)
@@ -105,7 +115,10 @@ class _opened:  # noqa: N801 (reads as a function)
 
 
 def _samples(found: Iterator[Member]) -> Iterator[tuple[bytes, dict[bytes, Member]]]:
-    """Members that follow each other and share the name up to the first dot, by what follows it, in small letters."""
+    """Members that follow each other and share the name up to the first dot, by what follows it, in small letters.
+
+    Hidden members are passed over; one without a dot is a sample of its own.
+    """
     key: bytes | None = None
     parts: dict[bytes, Member] = {}
     damage: DamageError | None = None
@@ -113,8 +126,10 @@ def _samples(found: Iterator[Member]) -> Iterator[tuple[bytes, dict[bytes, Membe
         for member in found:
             folder, base = posixpath.split(member.name)
             stem, dot, ending = base.partition(b".")
-            if not stem or not dot:
+            if not stem:
                 continue
+            if not dot:
+                stem += b"\0"  # joins no other
             own = folder + b"/" + stem if folder else stem
             if own != key:
                 if key is not None:
@@ -129,15 +144,21 @@ def _samples(found: Iterator[Member]) -> Iterator[tuple[bytes, dict[bytes, Membe
         raise damage
 
 
-def _is_picture(ending: bytes) -> bool:
-    return b"." + ending.rpartition(b".")[2] in _ENDINGS
+def _is_picture(ending: bytes, part: Member) -> bool:
+    return part.offset >= 0 and b"." + ending.rpartition(b".")[2] in _ENDINGS
+
+
+def _kind(ending: bytes, part: Member) -> str:
+    """What tells the kind of a member that is left out."""
+    suffix = f".{os.fsdecode(ending)}" if ending else ""
+    return suffix if part.offset >= 0 else f"{suffix} (a link that leads out of the file, or a sparse file)"
 
 
 def _person(handle: int, key: bytes, parts: dict[bytes, Member], person: str) -> bytes:
     if person == "folder":
         return posixpath.dirname(key)
     member = parts.get(b"cls" if person == "cls" else b"json")
-    if member is None or member.size > _SMALL:
+    if member is None or member.offset < 0 or member.size > _SMALL:
         return b""
     content = os.pread(handle, member.size, member.offset)
     if person == "cls":

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from smoothswap.core.errors import InputError, WorkError
+from smoothswap.core.files import json_bytes
+from smoothswap.core.workers import cores, fresh_processes, may_start_processes
 from smoothswap.data.index_file import Array, IndexFile, settled
 from smoothswap.data.name_table import NameTable, join_names
 from smoothswap.data.shard_index import Shard, read_shard
 
-_KIND = "shards 1"
+_KIND = "shards 2"
 _LARGE = 1 << 30  # bytes of shards to list, from which it pays to start processes
 _UNSURE = (-1, -1)  # no shard's: it is listed again
 
@@ -38,6 +41,8 @@ class Found:
         people: names, each once or more.
         damage: [S] what is wrong with each shard; empty where nothing is.
         nobody: int64 [S] samples of each without a person.
+        others: [S] files of each that belong to no sample with a picture, as JSON: their number by what follows the
+            first dot of their names. Empty for none.
         marks: int64 [S, 2] size in bytes and time of the last change of each shard, ns.
 
     Raises:
@@ -52,6 +57,7 @@ class Found:
     people: NameTable
     damage: NameTable
     nobody: Array
+    others: NameTable
     marks: Array
 
     def __post_init__(self) -> None:
@@ -61,12 +67,20 @@ class Found:
             and len(self.starts) == shards + 1
             and (self.starts[0], self.starts[-1]) == (0, pictures)
             and (np.diff(self.starts) >= 0).all()
-            and len(self.nobody) == shards
+            and len(self.nobody) == len(self.others) == shards
             and self.marks.shape == (shards, 2)
             and (pictures == 0 or (self.person.min() >= 0 and self.person.max() < len(self.people)))
         )
         if not fits:
             raise ValueError("the shards and their pictures do not fit")
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """The files that belong to no sample with a picture: their number by what follows the first dot."""
+        total: Counter[str] = Counter()
+        for text in filter(None, self.others.every()):
+            total.update(json.loads(text))
+        return total
 
 
 def list_shards(paths: Sequence[Path], person: str, index: str | None = None, workers: int = 0) -> Found:
@@ -118,20 +132,20 @@ def _number(path: str, mark: tuple[int, int], known: dict[str, int], old: Found 
 
 def _read(paths: list[str], person: str, workers: int) -> Iterable[Shard]:
     files = list(map(Path, paths))
-    workers = min(workers or os.cpu_count() or 1, len(files))
-    if workers <= 1 or sum(path.stat().st_size for path in files) < _LARGE:
+    workers = min(workers or cores(), len(files))
+    few = workers <= 1 or sum(path.stat().st_size for path in files) < _LARGE
+    if few or not may_start_processes():
         return map(partial(read_shard, person=person), files)
-    # Forking a process that has used torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
+    try:
+        with fresh_processes() as fresh, ProcessPoolExecutor(workers, mp_context=fresh) as pool:
             return list(pool.map(read_shard, files, repeat(person)))
-        except BrokenProcessPool as cause:
-            raise WorkError("a process that lists shards died", str(cause), hint="use fewer `workers`") from cause
+    except BrokenProcessPool as cause:
+        raise WorkError("a process that lists shards died", str(cause), hint="use fewer `workers`") from cause
 
 
 def _assemble(entries: list[Shard | int], marks: list[tuple[int, int]], old: Found | None) -> Found:
     numbers = {} if old is None else {old.people.raw(i): i for i in range(len(old.people))}
-    names, offsets, sizes, person, damage, nobody = [], [], [], [], [], []
+    names, offsets, sizes, person, damage, nobody, others = [], [], [], [], [], [], []
     for entry in entries:
         if isinstance(entry, Shard):
             names.append((np.frombuffer(b"".join(entry.names), np.uint8), _integers(map(len, entry.names))))
@@ -140,6 +154,7 @@ def _assemble(entries: list[Shard | int], marks: list[tuple[int, int]], old: Fou
             person.append(_integers(numbers.setdefault(name, len(numbers)) for name in entry.people))
             damage.append(entry.damage.encode())
             nobody.append(entry.nobody)
+            others.append(json_bytes(entry.left_out) if entry.left_out else b"")
         elif old is not None:
             first, last = old.starts[entry : entry + 2].tolist()
             names.append(old.names.stretch(first, last))
@@ -147,6 +162,7 @@ def _assemble(entries: list[Shard | int], marks: list[tuple[int, int]], old: Fou
                 pieces.append(array[first:last])
             damage.append(old.damage.raw(entry))
             nobody.append(int(old.nobody[entry]))
+            others.append(old.others.raw(entry))
     return Found(
         *join_names(names),
         np.concatenate(offsets),
@@ -155,6 +171,7 @@ def _assemble(entries: list[Shard | int], marks: list[tuple[int, int]], old: Fou
         NameTable.of(numbers),
         NameTable.of(damage),
         np.array(nobody, np.int64),
+        NameTable.of(others),
         np.array(marks, np.int64).reshape(-1, 2),
     )
 
@@ -163,7 +180,7 @@ def _integers(values: Iterable[int]) -> Array:
     return np.fromiter(values, np.int64)
 
 
-_TABLES = ("names", "people", "damage")
+_TABLES = ("names", "people", "damage", "others")
 _PLAIN = ("starts", "offsets", "sizes", "person", "nobody", "marks")
 
 

@@ -17,6 +17,7 @@ import torch
 from smoothswap.core.config import option
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.core.face_crop import CropOptions
+from smoothswap.core.picture_files import counted
 from smoothswap.data.pictures import PictureDataset
 from smoothswap.data.shard_index import choose_person
 from smoothswap.data.shard_listing import Found, list_shards
@@ -34,6 +35,7 @@ class WebDataset(PictureDataset):
     member, by a key of its `.json`, or by the folder of its name. The shards are listed once, by their headers, and
     those that changed in size or time are listed anew. `names` are the people in the order of the person indices,
     `dropped` counts those of this split with fewer than `min_images` pictures, `nobody` the samples of no person.
+    `left_out` counts the files that belong to no sample with a picture, such as compressed ones; the log names them.
     `damaged` has what is wrong with shards that are cut off or overwritten: what lies before the damage is used, and
     `broken` lists them beside the pictures that could not be read.
 
@@ -69,6 +71,9 @@ class WebDataset(PictureDataset):
         self.damaged = {path: why for path, why in zip(paths, found.damage, strict=True) if why}
         for path, why in self.damaged.items():
             _log.warning("left out the rest of a shard: %s; %s", path, why)
+        self.left_out = found.left_out
+        if self.left_out:
+            _log.warning("left out of %s: %s", config.shards, counted(self.left_out))
         self.nobody = int(found.nobody.sum())
         everybody, person_of, counts = np.unique(found.person, return_inverse=True, return_counts=True)
         names = [found.people[int(number)] for number in everybody]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.files import user_path
+from smoothswap.core.picture_files import SUFFIXES
 
 FOLDS = 10
-_LFW_SUFFIXES = (".jpg", ".png", ".jpeg", ".webp")
 _SAME = {"1": True, "0": False}
 
 
@@ -60,14 +61,14 @@ def read_pairs(path: Path | str, folder: Path | str, *, missing_limit: float = 0
 
     - LFW's: a first line with the number of folds and of pairs of each kind in a fold (`10 300`), or with the latter
       alone; then `name n m` for two images of one person and `name n other m` for two people. Image n of a person is
-      `name/name_000n.jpg` (or .png, .jpeg, .webp).
+      `name/name_000n.jpg`, or with another suffix of a picture.
     - Columns: `path path 1` for one person, `path path 0` for two people, separated by tabs, commas or spaces. Without
       a third column the images' folders are the people. Empty lines and those that begin with `#` are passed over.
 
     A list without folds of its own gets ten: pair i of each kind is in fold i mod 10.
 
     Args:
-        path: the list, UTF-8.
+        path: the list, UTF-8; names of files that are no UTF-8 stand in it as their bytes.
         folder: the images.
         missing_limit: share of the pairs, 0 to 1, that may name missing images. These pairs are left out.
 
@@ -75,7 +76,7 @@ def read_pairs(path: Path | str, folder: Path | str, *, missing_limit: float = 0
         InputError: no such list or folder, a line that is no pair, too many pairs with missing images, or pairs of
             one kind in fewer than two folds.
     """
-    path, folder = Path(path), Path(folder).expanduser()
+    path, folder = Path(path), user_path(folder)
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}", hint="name the folder with the images of the list")
     lines = _lines(path)
@@ -93,11 +94,11 @@ def read_pairs(path: Path | str, folder: Path | str, *, missing_limit: float = 0
 def _lines(path: Path) -> list[tuple[int, str]]:
     """The lines that are not empty and no comments, with their numbers from 1."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig", errors="surrogateescape")
     except OSError as cause:
         raise InputError(f"cannot read the list of pairs {str(path)!r}", cause.strerror or str(cause)) from cause
-    except UnicodeDecodeError as cause:
-        raise InputError(f"{str(path)!r} is no text", str(cause), hint="save the list of pairs as UTF-8") from cause
+    if "\0" in text:
+        raise InputError(f"{str(path)!r} is no text", "it holds null characters", hint="save the list as UTF-8")
     stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
     return [(number, line) for number, line in stripped if line and not line.startswith("#")]
 
@@ -135,8 +136,8 @@ def _lfw_path(folder: Path, name: str, number: int, suffixes: dict[str, str]) ->
     """The image's path; the suffix of a person's first image that is found holds for all of that person."""
     stem = f"{name}/{name}_{number:04d}"
     if name not in suffixes:
-        found = (suffix for suffix in _LFW_SUFFIXES if (folder / (stem + suffix)).is_file())
-        suffixes[name] = next(found, _LFW_SUFFIXES[0])
+        found = (suffix for suffix in SUFFIXES if (folder / (stem + suffix)).is_file())
+        suffixes[name] = next(found, SUFFIXES[0])
     return stem + suffixes[name]
 
 

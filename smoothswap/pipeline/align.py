@@ -7,7 +7,6 @@ written aside and renamed, and a manifest remembers what is done, so that a stop
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -15,19 +14,23 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
 
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import as_path, make_folder, write_aside
+from smoothswap.core.files import as_path, output_folder, write_json
+from smoothswap.core.picture_files import SUFFIXES, said_left_out
+from smoothswap.core.workers import cores, fresh_processes, may_start_processes
+from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.origin import REPORT, origin_files
 from smoothswap.pipeline import align_one
 from smoothswap.pipeline.align_one import Job
 from smoothswap.pipeline.manifest import Entry, Manifest
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2", ".ppm")
+if TYPE_CHECKING:
+    from smoothswap.data.listing import Listing
+
 MAX_SIZE = 8192
 _FURTHER_FACE = re.compile(r"-face\d+$")
 
@@ -45,6 +48,8 @@ class AlignReport:
         failures: photographs without a crop, and why.
         seconds: how long it took.
         origin: files in `folder` that say where the photographs came from, with their sha256.
+        unread: sub-folders that could not be read, and why.
+        left_out: files that are no pictures: their number by suffix.
     """
 
     folder: Path
@@ -55,6 +60,8 @@ class AlignReport:
     failures: Mapping[str, str]
     seconds: float
     origin: Mapping[str, str]
+    unread: Mapping[str, str]
+    left_out: Mapping[str, int]
 
     def __str__(self) -> str:
         made = f"{self.crops} crops of {self.pictures - len(self.failures)} photographs in {self.out}"
@@ -68,6 +75,7 @@ class AlignReport:
                 example = next(source for source, why in self.failures.items() if why == reason)
                 lines.append(f"  {count} × {reason} (such as {example})")
             lines.append(f"all of them: {self.out / REPORT}")
+        lines += said_left_out(self.unread, self.left_out)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,6 +89,8 @@ class AlignReport:
             "failures": dict(self.failures),
             "seconds": round(self.seconds, 3),
             "origin": dict(self.origin),
+            "unread": dict(self.unread),
+            "left_out": dict(self.left_out),
         }
 
 
@@ -101,10 +111,12 @@ def align_folder(
     """Crop the faces of all photographs of a folder and its sub-folders, the FFHQ way.
 
     Called again, it does only what is missing or what has changed. With more than one worker it starts processes, so
-    a script that calls it needs the usual `if __name__ == "__main__":`.
+    a script that calls it needs the usual `if __name__ == "__main__":`. Where this process may start none, as inside a
+    worker of a `multiprocessing.Pool`, it works in this one.
 
     Args:
-        folder: photographs, in any depth; files of other suffixes and hidden files are passed over.
+        folder: photographs, in any depth, by their suffixes (`core.picture_files`); other files and sub-folders that
+            may not be read are counted in the report, hidden ones passed over. Links to folders are followed.
         out: folder for the crops; made where it is missing.
         size: side of the crops in pixels, 8 to `MAX_SIZE`.
         workers: processes; one for each core where left out, and 1 works in this process.
@@ -118,23 +130,26 @@ def align_folder(
         progress: called with the number of finished and of all photographs.
 
     Raises:
-        InputError: no such folder, no photographs in it, or an `out` that holds something else.
+        InputError: no such folder, no photographs in it, or an `out` that holds something else or may not be written.
         WorkError: the disk is full or a worker died. What is done stays done.
     """
+    from smoothswap.data.listing import list_pictures
+
     started = time.monotonic()
     folder, out = as_path(folder, "the folder"), as_path(out, "the folder to write")
     _check(folder, size, workers, suffix, face)
-    jobs = _jobs(folder, out)
+    listing = list_pictures(folder, skip=out)
+    jobs = _jobs(folder, listing)
     settings: dict[str, Any] = {
         "size": size, "face": face, "suffix": suffix, "landmarker": landmarker,
         "landmarker_options": dict(landmarker_options or {}), "min_side": min_side,
     }  # fmt: skip
     manifest = Manifest(out, json.loads(json.dumps(settings)))
-    make_folder(out)
+    output_folder(out, MANIFEST, REPORT)
     todo = [job for job in jobs if not manifest.is_done(job.source, job.stamp)]
     setup = align_one.Setup(folder=folder, out=out, max_megapixels=max_megapixels, **settings)
     with manifest:
-        for done, entry in enumerate(_work(todo, setup, workers or _cores()), len(jobs) - len(todo) + 1):
+        for done, entry in enumerate(_work(todo, setup, workers or cores()), len(jobs) - len(todo) + 1):
             before = manifest.entries.get(entry.source)
             manifest.add(entry)
             for file in set(before.files if before else ()).difference(entry.files):
@@ -152,9 +167,10 @@ def align_folder(
         failures={entry.source: entry.failure for entry in entries if entry.failure},
         seconds=time.monotonic() - started,
         origin=origin_files(folder),
+        unread=listing.unread,
+        left_out=listing.left_out,
     )
-    with write_aside(out / REPORT) as aside:
-        aside.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_json(out / REPORT, report.to_dict())
     return report
 
 
@@ -171,49 +187,49 @@ def _check(folder: Path, size: int, workers: int | None, suffix: str, face: str)
         raise InputError(f"face cannot be {face!r}", hint="give largest, middle or all")
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _jobs(folder: Path, out: Path) -> list[Job]:
+def _jobs(folder: Path, listing: Listing) -> list[Job]:
     """The photographs in order of their paths, each with the name of its crops."""
-    found = list(_photographs(folder, out.resolve()))
+    from smoothswap.data.folder import FolderStore
+
+    store = FolderStore(folder, listing)
+    found = [PurePosixPath(store.name(number)) for number in range(len(listing.files))]
     if not found:
-        raise InputError(f"no photographs in {str(folder)!r}", f"looked for {' '.join(SUFFIXES)}, in all sub-folders")
-    stems = Counter(path.relative_to(folder).with_suffix("") for path in found)
+        raise InputError(
+            f"no photographs in {str(folder)!r}",
+            f"looked for {' '.join(SUFFIXES)}, in all sub-folders",
+            *said_left_out(listing.unread, listing.left_out),
+        )
+    stems = Counter(source.with_suffix("") for source in found)
     jobs = []
-    for path in found:
-        source = path.relative_to(folder)
+    for source in found:
         stem = source.with_suffix("")
         if stems[stem] > 1 or _FURTHER_FACE.search(stem.name):
             # a.jpg and a.png would meet in one crop, as would the second face of a.jpg and a-face1.jpg
             stem = stem.with_name(f"{stem.name}_{source.suffix[1:]}")
-        facts = path.stat()
-        jobs.append(Job(source=source.as_posix(), stem=stem.as_posix(), stamp=(facts.st_size, facts.st_mtime_ns)))
+        jobs.append(Job(source=str(source), stem=str(stem), stamp=_stamp(folder / source)))
     return jobs
 
 
-def _photographs(folder: Path, out: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (Path(place) / name).resolve() != out
-        )
-        for name in sorted(files):
-            path = Path(place) / name
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
-                yield path
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:  # a link that leads nowhere, or a file that is gone: found unreadable when it is read
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _work(jobs: list[Job], setup: align_one.Setup, workers: int) -> Iterator[Entry]:
     """Entries as they are finished."""
-    if workers == 1 or len(jobs) < 2:
+    if workers == 1 or len(jobs) < 2 or not may_start_processes():
         align_one.start(setup)
         yield from map(align_one.run, jobs)
         return
-    # Fresh processes: forking one that runs OpenCV's or torch's threads may deadlock.
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=align_one.start, initargs=(setup,)
-    ) as pool:
+    with (
+        fresh_processes() as fresh,
+        ProcessPoolExecutor(
+            min(workers, len(jobs)), mp_context=fresh, initializer=align_one.start, initargs=(setup,)
+        ) as pool,
+    ):
         try:
             yield from _in_flight(pool, jobs, 4 * workers)
         except BrokenProcessPool as cause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,15 @@ def _crops(job: Job, setup: Setup, finder: Landmarker) -> list[Mapping[str, Any]
     squares = [(face, square) for face, square in squares if square.side >= setup.min_side]
     if not squares:
         raise InputError(f"no face large enough (min_side {setup.min_side:g} px)")
-    return [_write(job, setup, pixels, index, *found) for index, found in enumerate(squares)]
+    written: list[Mapping[str, Any]] = []
+    try:
+        for index, found in enumerate(squares):
+            written.append(_write(job, setup, pixels, index, *found))
+    except InputError:
+        for crop_ in written:  # a photograph has all of its crops or none
+            (setup.out / crop_["file"]).unlink(missing_ok=True)
+        raise
+    return written
 
 
 def _write(job: Job, setup: Setup, pixels: Any, index: int, face: Face, square: Square) -> Mapping[str, Any]:
@@ -91,10 +100,21 @@ def _write(job: Job, setup: Setup, pixels: Any, index: int, face: Face, square: 
     file = f"{job.stem}{f'-face{index}' if index else ''}.{setup.suffix}"
     path = setup.out / file
     try:
+        with contextlib.suppress(FileNotFoundError):
+            path.lstat()
+    except OSError as cause:  # the name is too long, or holds what this file system does not take
+        raise InputError(f"no crop can have its name here: {cause.strerror}") from cause
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise WorkError(f"could not make the folder {str(path.parent)!r}", str(cause)) from cause
-    Picture(pixels=aligned, name=file).write(path, overwrite=True)
+    try:
+        Picture(pixels=aligned, name=file).write(path, overwrite=True)
+    except InputError as cause:
+        if path.is_dir():
+            raise
+        # It is of the output folder, not of this photograph.
+        raise WorkError(cause.what, *cause.facts, hint=cause.hint) from cause
     return {
         "file": file,
         "box": [round(value, 2) for value in face.box],

@@ -6,10 +6,9 @@ cropped first. An image that cannot be used is left out and listed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, write_aside
+from smoothswap.core.files import as_path, check_writable, json_bytes, user_path, write_aside
+from smoothswap.core.picture_files import said_left_out
 from smoothswap.data.crop_points import crop_points
 from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
 from smoothswap.pipeline.face import build_landmarker
@@ -39,6 +39,8 @@ class EmbedReport:
         dim: D, length of the vectors.
         people: different people among the vectors; 0 where no picture lies in a sub-folder.
         failures: pictures without a vector, and why.
+        unread: sub-folders that could not be read, and why.
+        left_out: files that are no pictures: their number by suffix.
     """
 
     out: Path
@@ -46,6 +48,8 @@ class EmbedReport:
     dim: int
     people: int
     failures: Mapping[str, str]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         whom = f" of {self.people} people" if self.people else ""
@@ -56,6 +60,7 @@ class EmbedReport:
                 example = next(name for name, why in self.failures.items() if why == reason)
                 lines.append(f"  {count} × {reason} (such as {example})")
             lines.append("all of them: `skipped` and `reasons` in the file")
+        lines += said_left_out(self.unread, self.left_out)
         return "\n".join(lines)
 
 
@@ -102,7 +107,7 @@ def embed_folder(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = as_path(folder, "the folder").expanduser(), as_path(out, "the file to write")
+    folder, out = user_path(folder, "the folder"), as_path(out, "the file to write")
     expects = declared_input(embedder)
     _check(out)
     check_batches(batch, workers)
@@ -111,7 +116,12 @@ def embed_folder(
     store = FolderStore(folder, listing)
     found = sorted(store.name(number) for number in range(len(listing.files)))
     if not found:
-        raise InputError(f"no pictures in {str(folder)!r}", "looked in all sub-folders", hint="name another folder")
+        raise InputError(
+            f"no pictures in {str(folder)!r}",
+            "looked in all sub-folders",
+            *said_left_out(listing.unread, listing.left_out),
+            hint="name another folder",
+        )
     rule = CropRule(landmarker=landmarker if align else None, face=face, points={} if align else crop_points(folder))
     vectors: list[npt.NDArray[np.float32]] = []
     kept: list[str] = []
@@ -141,7 +151,7 @@ def embed_folder(
         vectors=stacked,
         paths=np.array(kept),
         people=np.array(people),
-        embedder=np.array(json.dumps(about, ensure_ascii=False)),
+        embedder=np.array(json_bytes(about).decode()),
         skipped=np.array(list(failures), dtype=np.str_),
         reasons=np.array(list(failures.values()), dtype=np.str_),
     )
@@ -151,15 +161,15 @@ def embed_folder(
         dim=stacked.shape[1],
         people=len(set(people) - {""}),
         failures=failures,
+        unread=listing.unread,
+        left_out=listing.left_out,
     )
 
 
 def _check(out: Path) -> None:
     if out.suffix != SUFFIX:
         raise InputError(f"the vectors cannot be written to {str(out)!r}", hint=f"give a name that ends in {SUFFIX}")
-    if out.is_dir() or not out.parent.is_dir():
-        what = "it is a folder" if out.is_dir() else f"there is no folder {str(out.parent)!r}"
-        raise InputError(f"the vectors cannot be written to {str(out)!r}", what, hint="name a file in a folder")
+    check_writable(out)
 
 
 def _write(out: Path, **arrays: npt.NDArray[Any]) -> None:

@@ -5,7 +5,7 @@ B: images in a batch, S: side of the embedder's crop, D: length of the vectors.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from smoothswap.core.allocator import keep_freed_memory
 from smoothswap.core.errors import ArgumentError, InputError, WorkError
 from smoothswap.core.interfaces import FaceInput
+from smoothswap.core.workers import FreshProcesses, cores, fresh_processes, may_start_processes
 from smoothswap.pipeline.face import Face, Landmarker, Points, build_landmarker
 from smoothswap.pipeline.face_template import WhichFace, choose_face, cut_face
 from smoothswap.pipeline.picture import Picture
@@ -134,8 +135,7 @@ def check_batches(batch: int, workers: int | None) -> None:
 
 def _workers(images: int) -> int:
     """None where this process has read everything before another one has started."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8) if cores > 1 and images > _FEW else 0
+    return min(cores(), 8) if cores() > 1 and images > _FEW else 0
 
 
 class _Reader:
@@ -212,22 +212,12 @@ def _start(_worker: int) -> None:
 
 def _read(reader: _Reader, batch: int, workers: int) -> Iterator[_Batch]:
     """Batches in order of the names: indices and crops of the readable, indices and reasons of the others."""
-    from torch.utils.data import DataLoader
-
-    workers = min(workers, -(-len(reader) // batch))
-    loader: Any = DataLoader(
-        reader,  # type: ignore[arg-type]
-        batch_size=batch,
-        num_workers=workers,
-        collate_fn=_collate,
-        worker_init_fn=_start,
-        # Fresh processes: forking one that runs OpenCV's or torch's threads may deadlock.
-        multiprocessing_context="spawn" if workers else None,
-    )
-    with warnings.catch_warnings():
+    workers = min(workers, -(-len(reader) // batch)) if may_start_processes() else 0
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.filterwarnings("ignore", message=".*max number of worker.*")  # the number is the caller's wish
         try:
-            yield from loader
+            context = stack.enter_context(fresh_processes()) if workers else None
+            yield from _loader(reader, batch, workers, context)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -236,6 +226,19 @@ def _read(reader: _Reader, batch: int, workers: int) -> Iterator[_Batch]:
                 str(error).splitlines()[0],
                 hint="often the memory is full: use fewer workers or smaller batches",
             ) from None
+
+
+def _loader(reader: _Reader, batch: int, workers: int, context: FreshProcesses | None) -> Any:
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        reader,  # type: ignore[arg-type]
+        batch_size=batch,
+        num_workers=workers,
+        collate_fn=_collate,
+        worker_init_fn=_start,
+        multiprocessing_context=context,
+    )
 
 
 def _vectors(embedder: nn.Module, crops: list[Crop], *, mirrored: bool) -> npt.NDArray[np.float32]:

@@ -24,6 +24,7 @@ from PIL import Image, ImageCms
 from smoothswap.core.errors import InputError
 from smoothswap.core.file_kind import kind_of
 from smoothswap.core.files import as_path
+from smoothswap.core.picture_files import FORMATS
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 from smoothswap.pipeline import metadata
@@ -32,10 +33,6 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 MAX_MEGAPIXELS = 200.0
 _LOOKED_AT = 1024  # bytes in which is seen what else a file is
-
-# Raster formats that Pillow decodes itself; JPEG includes the MPO of phones. EPS is left out on purpose:
-# Pillow hands it to Ghostscript.
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "TGA")
 
 # What Pillow's decoders are known to raise on damaged files.
 _DAMAGE = (
@@ -234,7 +231,7 @@ def _open(data: bytes, path: Path) -> Image.Image:
         with _pillow_limit:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
-                return Image.open(io.BytesIO(data), formats=_FORMATS)
+                return Image.open(io.BytesIO(data), formats=tuple(FORMATS))
             finally:
                 Image.MAX_IMAGE_PIXELS = limit
     except _DAMAGE as cause:

@@ -232,3 +232,20 @@ def test_a_table_of_names() -> None:
         table[3]
     with pytest.raises(ValueError, match="do not fit"):
         NameTable(np.zeros(4, np.uint8), np.array([0, 3, 2, 4]))
+
+
+def test_what_is_no_picture_is_counted_also_from_an_index(tree: Path, scanned: list[str], caplog: Any) -> None:
+    for name in ("a/x.HEIC", "a/y.heic", "b/more/raw.cr2", "b/report.json", "manifest.jsonl", "b/none", ".git/z.cr2"):
+        (tree / name).touch()
+    age(tree)
+    counts = {".heic": 2, ".cr2": 1, "": 1, ".txt": 1}
+    assert dict(list_pictures(tree, "auto").left_out) == counts
+    scanned.clear()
+    assert dict(list_pictures(tree, "auto").left_out) == counts
+    assert scanned == []
+    (tree / "b" / "more" / "raw.cr2").unlink()
+    assert dict(list_pictures(tree, "auto").left_out) == {".heic": 2, "": 1, ".txt": 1}
+    with caplog.at_level(logging.WARNING):
+        data = IdentityFolder(IdentityFolder.Config(folder=str(tree), held_out=0.0, min_images=1))
+    assert dict(data.left_out) == {".heic": 2, "": 1, ".txt": 1}
+    assert "4 files that are no pictures: 2 × .heic, 1 × without a suffix, 1 × .txt" in caplog.text

@@ -276,3 +276,48 @@ def test_what_workers_are_given_does_not_grow(tmp_path: Path) -> None:
 def test_is_a_component(tmp_path: Path) -> None:
     found = smoothswap.build("webdataset", shards=shards(tmp_path), image_size=32, split="all")
     assert found[0]["image"].shape == (3, 32, 32)
+
+
+def linked(path: Path, form: int, *, long: str = "") -> Path:
+    """Two people; the second picture of each is a link to the first, or to one of another sample."""
+    with tarfile.open(path, "w", format=form) as file:
+        for name, content in [("a/1.png", picture(10)), (f"b/{long}1.png", picture(20)), ("b/sub/3.png", picture(30))]:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+        for name, kind, to in [
+            ("a/2.png", tarfile.LNKTYPE, f"b/{long}1.png"),
+            ("b/2.png", tarfile.SYMTYPE, f"{long}1.png"),
+            ("b/4.png", tarfile.SYMTYPE, "../a/1.png"),
+            ("b/5.png", tarfile.SYMTYPE, "/somewhere/else.png"),
+            ("b/6.png", tarfile.LNKTYPE, "b/gone.png"),
+        ]:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, to
+            file.addfile(info)
+    return path
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("long", ["", "n" * 120])
+def test_links_are_the_member_they_lead_to(tmp_path: Path, form: int, long: str) -> None:
+    if long and form == tarfile.USTAR_FORMAT:
+        pytest.skip("this dialect has no such names")
+    dataset = data(str(linked(tmp_path / "d.tar", form, long=long)), person="folder")
+    assert sorted(values(dataset)) == [(0, 10), (0, 20), (1, 10), (1, 20), (1, 20)]
+    assert dict(dataset.left_out) == {".png (a link that leads out of the file, or a sparse file)": 2}
+
+
+@pytest.mark.parametrize("ending", ["png.gz", "heic", "JPG.zst", "txt"])
+def test_members_that_are_no_pictures_are_counted(tmp_path: Path, ending: str, caplog: Any) -> None:
+    members = [(f"{i:06}.png", picture(i + 1)) for i in range(4)]
+    facts = [(f"{i:06}.cls", f"{i // 2}".encode()) for i in range(6)]
+    other = [(f"{i:06}.{ending}", b"packed") for i in range(4, 6)]
+    tar(tmp_path / "d.tar", sorted([*members, *facts, *other, ("README", b"read me")]))
+    index = str(tmp_path / "index.npz")
+    for _ in range(2):  # by the shards, then by the index
+        with caplog.at_level(logging.WARNING):
+            dataset = data(str(tmp_path / "d.tar"), index=index)
+        assert dict(dataset.left_out) == {f".{ending.lower()}": 2, ".cls": 2, "": 1}
+    assert f"5 files that are no pictures: 2 × .cls, 2 × .{ending.lower()}, 1 × without a suffix" in caplog.text
+    assert len(dataset) == 4

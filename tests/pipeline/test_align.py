@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from smoothswap.core.errors import InputError, WorkError
+from smoothswap.data import listing
 from smoothswap.data.origin import origin_of
 from smoothswap.pipeline import align_folder, align_one
 from smoothswap.pipeline.face import Face
@@ -183,3 +185,72 @@ def test_the_report_says_where_the_photographs_came_from(photographs: Path, tmp_
     assert list(report.origin) == ["manifest.csv"]
     assert f"says manifest.csv in {copy}" in str(report)
     assert origin_of(tmp_path / "told") == {"folder": "photographs", "files": dict(report.origin)}
+
+
+def _bytes_name(folder: Path, name: bytes) -> Path:
+    return Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"\xff\xfe/1.jpg", b"a/\x80.png"])
+def test_a_name_that_is_no_utf_8_is_like_any_other(photographs: Path, tmp_path: Path, name: bytes) -> None:
+    file = _bytes_name(photographs, name)
+    file.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (40, 40), (120,) * 3).save(file)
+    keywords = {"size": 16, "workers": 1, "landmarker": "test_bright"}
+    report = align_folder(photographs, tmp_path / "out", **keywords)
+    assert (report.pictures, report.crops) == (7, 5)
+    assert _bytes_name(tmp_path / "out", name).with_suffix(".png").is_file()
+    assert align_folder(photographs, tmp_path / "out", **keywords).skipped == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "crops"),
+    [("a" * 244 + ".jpg", 6), ("a" * 250 + ".jpg", 4), ("a" * 120 + "é" * 65 + ".jpg", 4), ("a" * 245 + ".jpg", 6)],
+)
+def test_a_long_name_costs_at_most_its_own_photograph(photographs: Path, tmp_path: Path, name: str, crops: int) -> None:
+    Image.new("RGB", (40, 40), (250,) * 3).save(photographs / name)
+    out = tmp_path / "out"
+    report = align_folder(photographs, out, size=16, workers=1, landmarker="test_bright", face="all")
+    assert report.crops == 5 + crops - 4
+    assert len(list(out.rglob("*.png"))) == report.crops, "no crop of a photograph that is left out"
+    assert (name in report.failures) == (crops == 4)
+    if crops == 4:
+        assert "File name too long" in report.failures[name]
+
+
+def test_what_is_not_looked_at_is_counted(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = listing._scan
+
+    def refuse(folder: bytes) -> Any:
+        if folder.endswith(b"/ben"):
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(listing, "_scan", refuse)
+    (photographs / "anna" / "3.HEIC").touch()
+    (photographs / "anna" / "noted").touch()
+    os.mkfifo(photographs / "pipe.jpg")
+    (photographs / "nowhere.jpg").symlink_to("gone.jpg")
+    report = align_folder(photographs, tmp_path / "out", size=16, workers=1, landmarker="test_bright")
+    assert dict(report.unread) == {"ben": "Permission denied"}
+    assert dict(report.left_out) == {".txt": 1, ".heic": 1, "": 1, ".jpg": 1}
+    assert (report.crops, report.failures["nowhere.jpg"]) == (2, "cannot read the file")
+    assert "the folder 'ben' could not be read: Permission denied" in str(report)
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["unread"] == {"ben": "Permission denied"}
+
+
+def test_crops_within_the_photographs_are_not_aligned_again(photographs: Path) -> None:
+    keywords = {"size": 16, "workers": 1, "landmarker": "test_bright"}
+    for _ in range(2):
+        assert align_folder(photographs, photographs / "out", **keywords).pictures == 6
+
+
+def test_a_file_in_the_place_of_the_report(photographs: Path, tmp_path: Path) -> None:
+    align_folder(photographs, tmp_path / "out", size=16, workers=1, landmarker="test_bright")
+    (tmp_path / "out" / "report.json").unlink()
+    (tmp_path / "out" / "report.json").mkdir()
+    Bright.calls = 0
+    Image.new("RGB", (40, 40), (120,) * 3).save(photographs / "new.png")
+    with pytest.raises(InputError, match="it is a folder"):
+        align_folder(photographs, tmp_path / "out", size=16, workers=1, landmarker="test_bright")
+    assert Bright.calls == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from smoothswap.core.errors import WorkError
 from smoothswap.core.files import write_aside
+from smoothswap.core.workers import fresh_processes, may_start_processes
 
 SHARD = 512
 """Pictures in one file."""
@@ -88,16 +88,16 @@ class Shards:
         random.SystemRandom().shuffle(missing)
         picture = self.channels, self.size, self.size
         with _progress(title, len(missing) * SHARD) as advance:
-            if workers <= 1 or len(missing) == 1:
+            if workers <= 1 or len(missing) == 1 or not may_start_processes():
                 for shard in missing:
                     _make(self.path(shard), draw, *self._range(shard), picture)
                     advance(SHARD)
                 return
-            context = multiprocessing.get_context("spawn")  # forking a process that has used torch threads can hang
             try:
-                with ProcessPoolExecutor(
-                    min(workers, len(missing)), mp_context=context, initializer=_one_thread
-                ) as pool:
+                with (
+                    fresh_processes() as fresh,
+                    ProcessPoolExecutor(min(workers, len(missing)), mp_context=fresh, initializer=_one_thread) as pool,
+                ):
                     jobs = [
                         pool.submit(_make, self.path(shard), draw, *self._range(shard), picture) for shard in missing
                     ]

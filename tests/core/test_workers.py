@@ -1,0 +1,65 @@
+"""Worker processes: not inside daemons, and a sentence for programs that have no guard."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smoothswap.core.workers import may_start_processes
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "photos" / "astronaut.jpg"
+CALLS = {
+    "align": "from smoothswap.pipeline import align_folder; align_folder(IN, OUT, size=16, workers=2)",
+    "embed": "import smoothswap; smoothswap.embed(IN, OUT + '.npz', workers=2)",
+    "embed aligned": "import smoothswap; smoothswap.embed(IN, OUT + '.npz', workers=1, align=True)",
+}
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes(ASTRONAUT.read_bytes())
+    return folder
+
+
+def _program(call: str, folder: Path) -> str:
+    return f"IN, OUT = {str(folder)!r}, {str(folder.parent / 'out')!r}\n{call}\n"
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_a_program_without_the_guard_is_told_what_to_do(photographs: Path, tmp_path: Path, what: str) -> None:
+    (tmp_path / "program.py").write_text(_program(CALLS[what], photographs))
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'put the call below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert "memory" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["align", "embed"])
+def test_a_program_from_standard_input_works_in_its_process(photographs: Path, tmp_path: Path, what: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-"], input=_program(CALLS[what], photographs), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("out*"))) == 1
+
+
+def _inside(folder: Path) -> str:
+    import smoothswap
+    from smoothswap.pipeline import align_folder
+
+    crops = align_folder(folder, folder.parent / "out", size=16, workers=2).crops
+    pictures = smoothswap.embed(folder.parent / "out", folder.parent / "v.npz", workers=2).pictures
+    return f"{crops} crops, {pictures} vectors, {may_start_processes()}"
+
+
+def test_inside_a_daemon_it_works_in_that_process(photographs: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_inside, (photographs,)) == "2 crops, 2 vectors, False"
+    assert may_start_processes()

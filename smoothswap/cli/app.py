@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smoothswap.cli import components, conversion, datasets, demonstration, doctor, failures, pictures, training
+from smoothswap.cli.console import print_in_any_encoding
 from smoothswap.core.allocator import keep_freed_memory
 
 DEBUG = "--debug"
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:  # the process is ours
         keep_freed_memory()
+    print_in_any_encoding()
     failures.install_warnings(debug=debug)
     try:
         app(words, prog_name="smoothswap")

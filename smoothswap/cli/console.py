@@ -1,12 +1,44 @@
-"""Where tables go: the terminal at its own width, a pipe at a width that wraps little."""
+"""Where text goes: tables to the terminal at its own width, to a pipe at one that wraps little; all in any encoding.
+
+Consoles of Windows and pipes under an old locale are no UTF-8. What they cannot show is written in other characters.
+"""
 
 from __future__ import annotations
+
+import codecs
+import io
+import sys
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 PIPE_WIDTH = 110  # characters
+
+
+_PLAIN = {
+    "×": "x", "·": "-", "–": "-", "—": "-", "−": "-", "…": "...", "≥": ">=", "≤": "<=", "→": "->", "←": "<-", "±": "+-",
+    "λ": "lambda", "é": "e", "’": "'", "“": '"', "”": '"', "²": "2", "°": " deg", "█": "#", "━": "-",
+}  # fmt: skip
+
+
+def _in_plain_characters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An encoder's error handler; what is not in the table comes out as Python's escapes, so a name stays whole."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    plain = "".join(_PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in text)
+    return plain, error.end
+
+
+codecs.register_error("smoothswap_plain", _in_plain_characters)
+
+
+def print_in_any_encoding() -> None:
+    """Let no character that standard output or error cannot encode end a command whose work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="smoothswap_plain")
 
 
 def console() -> Console:

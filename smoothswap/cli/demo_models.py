@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from smoothswap import api
 from smoothswap.core.assets import shipped
-from smoothswap.core.errors import CheckpointError, InputError
+from smoothswap.core.errors import InputError
 from smoothswap.modules import weights
 from smoothswap.modules.pretrained import embedder_path
 
@@ -62,10 +61,7 @@ def load_models(model: Path | None) -> Models:
 
 
 def _load(path: Path, kind: str) -> nn.Module:
-    module: nn.Module = weights.load(path)
-    row: Any = getattr(module, "smoothswap_component", None)
-    if row is not None and row.kind != kind:
-        raise CheckpointError(f"{str(path)!r} holds the {row.kind} {row.name!r} where a {kind} is needed")
+    module: nn.Module = weights.load(path, kind=kind)
     return module
 
 

@@ -258,7 +258,7 @@ def test_what_a_user_can_get_wrong(model: Path, tmp_path: Path) -> None:
     wrong.mkdir()
     for name in ("generator", "embedder", "judge"):
         (wrong / f"{name}.safetensors").write_bytes((model / "embedder.safetensors").read_bytes())
-    with pytest.raises(CheckpointError, match="holds the embedder 'small_resnet' where a generator"):
+    with pytest.raises(CheckpointError, match="is no generator: it holds the embedder 'small_resnet'"):
         demo.run_demo(tmp_path / "demo", pairs=1, model=wrong)
     assert not (tmp_path / "demo").exists()
 

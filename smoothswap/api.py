@@ -38,11 +38,11 @@ def save(module: nn.Module, path: Path | str, **keywords: Any) -> Path:
     return weights.save(module, path, **keywords)
 
 
-def load(path: Path | str, device: torch.device | str = "cpu") -> Any:
+def load(path: Path | str, device: torch.device | str = "cpu", *, kind: str | None = None) -> Any:
     """Build the model that a file describes, with its weights; see `smoothswap.modules.weights.load`."""
     from smoothswap.modules import weights
 
-    return weights.load(path, device)
+    return weights.load(path, device, kind=kind)
 
 
 def swap(
@@ -82,7 +82,7 @@ def swap(
         NoFaceError: no face in one of the pictures.
         ConfigError: a device that this machine does not have.
         InputError: a picture that cannot be read, an output that exists, a face index out of range.
-        CheckpointError: the model cannot be loaded.
+        CheckpointError: the model cannot be loaded, or one of its files holds another kind of model.
     """
     from smoothswap.pipeline import swap_file
 
@@ -93,7 +93,7 @@ def swap(
         as_path(source, "the source"),
         as_path(target, "the target"),
         as_path(out, "the picture to write"),
-        generator=load(generator_file, device),
+        generator=load(generator_file, device, kind="generator"),
         embedder=_embedder(embedder, device)[0],
         face=face,
         source_face=source_face,
@@ -222,7 +222,7 @@ def evaluate(
     return swap_photographs(
         folder,
         out,
-        generator=load(generator, device),
+        generator=load(generator, device, kind="generator"),
         embedder=_embedder(embedder, device)[0],
         judges=judging,
         **keywords,
@@ -232,27 +232,15 @@ def evaluate(
 def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
     """An embedder in eval mode on a device, with its name and the digest of its weights."""
     from smoothswap.core.assets import shipped
-    from smoothswap.core.errors import CheckpointError
     from smoothswap.evaluation.protocol import component_name
     from smoothswap.modules.pretrained import build_pretrained, is_name
     from smoothswap.modules.weights import weights_sha256
 
     check_device(device)
-    if file_or_name is None:
-        chosen = shipped(f"faceworld_64/{MODEL_FILES[1]}")
-    else:
-        chosen = as_path(file_or_name, "the embedder")
-    if is_name(chosen):
-        model = build_pretrained(str(chosen)).to(device)
-    else:
-        model = load(chosen, device)
-        row = model.smoothswap_component
-        if row.kind != "embedder":
-            raise CheckpointError(
-                f"{str(chosen)!r} is no embedder",
-                f"it holds the {row.kind} {row.name!r}",
-                hint="give an embedder's file",
-            )
+    chosen = (
+        shipped(f"faceworld_64/{MODEL_FILES[1]}") if file_or_name is None else as_path(file_or_name, "the embedder")
+    )
+    model = build_pretrained(str(chosen)).to(device) if is_name(chosen) else load(chosen, device, kind="embedder")
     facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
     return model.eval(), facts
 
@@ -306,7 +294,7 @@ def model_files(model: Path | str | None) -> tuple[Path, Path | str]:
     if missing:
         raise InputError(
             f"no model in {str(folder)!r}",
-            f"missing: {', '.join(missing)}",
+            "it is a file" if folder.is_file() else f"missing: {', '.join(missing)}",
             hint="name a folder that `smoothswap train swapper --out` wrote, or one of the models that ship: "
             + ", ".join(SHIPPED_MODELS),
         )

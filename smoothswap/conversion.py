@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
-from smoothswap.core.files import as_path
+from smoothswap.core.files import as_path, check_writable
 from smoothswap.core.names import did_you_mean
 
 SUFFIX = ".safetensors"
@@ -115,7 +115,8 @@ def convert(
     Raises:
         UnknownNameError: no such origin or option.
         ConfigError: an option with a value that it cannot have.
-        InputError: no such file, a file of another format, an `out` that exists or has another suffix.
+        InputError: no such file, a file of another format, an `out` that exists, has another suffix or cannot
+            be written.
         CheckpointError: the file is damaged, holds code, has another SHA-256, or holds the weights of another model.
         WorkError: `out` cannot be written.
     """
@@ -130,6 +131,7 @@ def convert(
     from smoothswap.modules import weights
     from smoothswap.modules.foreign_weights import check_sha256
 
+    _refuse_own(source)
     digest = check_sha256(source, sha256)
     state = _function(origin.read)(source)
     try:
@@ -187,10 +189,24 @@ def _source(name: str, origin: Origin, file: Path | str | None) -> Path:
 def _check_out(out: Path, source: Path, *, overwrite: bool) -> None:
     if out.suffix.lower() != SUFFIX:
         raise InputError(f"{str(out)!r} does not end in {SUFFIX}", hint=f"write --out {out.with_suffix(SUFFIX)}")
+    check_writable(out)
     if out.exists() and source.exists() and out.samefile(source):
         raise InputError(f"{str(out)!r} is the file to read; it would be replaced", hint="give another --out")
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists", hint="give another --out, or --overwrite")
+
+
+def _refuse_own(source: Path) -> None:
+    from smoothswap.modules import weights
+
+    try:
+        header = weights.read_header(source)
+    except (InputError, CheckpointError):  # as weights from elsewhere should be
+        return
+    raise InputError(
+        f"{str(source)!r} is a model of smoothswap already: the {header['kind']} {header['name']!r}",
+        hint="it needs no conversion; give it where such a model is taken",
+    )
 
 
 def _function(where: str) -> Callable[..., Any]:

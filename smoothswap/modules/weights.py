@@ -32,6 +32,8 @@ from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.hookspecs import PROJECT
 
 KEY = "smoothswap"
+TRAINING = "smoothswap_training"
+"""The key in whose place the checkpoint of a training has its own."""
 
 
 def save(
@@ -123,6 +125,11 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
             state = {key: file.get_tensor(key) for key in file.keys() if tensors}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as cause:
         raise unreadable(path, "safetensors", cause) from cause
+    if TRAINING in metadata:
+        raise CheckpointError(
+            f"{str(path)!r} is the checkpoint of a training, no model",
+            hint="give the model beside it: generator.safetensors or embedder.safetensors",
+        )
     try:
         header = json.loads(metadata[KEY])
         for key in ("kind", "name", "config"):
@@ -136,16 +143,26 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
     return header, state
 
 
-def load(path: Path | str, device: torch.device | str = "cpu") -> Any:
+def load(path: Path | str, device: torch.device | str = "cpu", *, kind: str | None = None) -> Any:
     """Build the model that a file describes, with its weights, in eval mode.
+
+    Args:
+        path: the file.
+        device: where the model is to be.
+        kind: what kind of component is needed, such as `generator`; None takes any.
 
     Raises:
         InputError: there is no such file.
-        CheckpointError: it is damaged, or its weights do not fit the model it names.
+        CheckpointError: it is damaged, holds a model of another kind, or its weights do not fit the model it names.
         UnknownNameError: it names a component that no installed package provides; the message names the package.
         ConfigError, PluginError: its options are not those of the component here, or that cannot be imported.
     """
     header, state = read(path)
+    if kind is not None and header["kind"] != kind:
+        raise CheckpointError(
+            f"{str(path)!r} is no {kind}: it holds the {header['kind']} {header['name']!r}",
+            hint=f"give the file of a model of kind {kind}, as `smoothswap train` writes it",
+        )
     module = _built(header, path)
     load_into(module, state, where=str(path))
     return module.to(device).eval()

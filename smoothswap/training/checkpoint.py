@@ -20,10 +20,11 @@ from torch import Tensor
 
 from smoothswap.core.errors import CheckpointError
 from smoothswap.core.files import write_aside
+from smoothswap.modules.weights import TRAINING
 
 LAST = "checkpoint-last.safetensors"
 PREVIOUS = "checkpoint-previous.safetensors"
-_KEY, _SUM = "smoothswap_training", "crc32"
+_KEY, _SUM = TRAINING, "crc32"
 _FORMAT = 1
 
 

@@ -185,11 +185,11 @@ class GanStep:
 
 def frozen_embedder(file: Path, device: torch.device, memory: torch.memory_format) -> nn.Module:
     """An embedder that stays as it is: eval mode, no gradients for its weights."""
-    embedder: nn.Module = weights.load(file, "cpu")
+    embedder: nn.Module = weights.load(file, "cpu", kind="embedder")
     if not hasattr(embedder, "expects"):
         raise ConfigError(
-            f"{str(file)!r} holds no embedder but {type(embedder).__name__}",
-            hint="name the embedder.safetensors of `smoothswap train embedder`",
+            f"the embedder {type(embedder).__name__} in {str(file)!r} does not declare its crop",
+            hint="it needs the attribute `expects`, a smoothswap.core.interfaces.FaceInput",
         )
     embedder.to(device, memory_format=memory)  # type: ignore[call-overload]
     return embedder.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ from PIL import Image
 from training.tiny import DATA
 
 import smoothswap
-from smoothswap.core.errors import ConfigError
+from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.training import LossTerm, Part, SwapperRecipe, train_swapper
 from smoothswap.training.gan_step import GanStep, blend_identities
 from smoothswap.training.optimizers import parameters
@@ -149,7 +149,7 @@ def test_an_embedder_is_needed(tmp_path: Path, swapper_recipe: Make) -> None:
         train_swapper(swapper_recipe(), tmp_path / "run", **CPU)
     generator = smoothswap.build("smooth_unet", image_size=16, base_channels=8, channel_multipliers=(1,))
     smoothswap.save(generator, tmp_path / "g.safetensors")
-    with pytest.raises(ConfigError, match="holds no embedder"):
+    with pytest.raises(CheckpointError, match="is no embedder: it holds the generator"):
         train_swapper(swapper_recipe(), tmp_path / "run", embedder=tmp_path / "g.safetensors", **CPU)
 
 

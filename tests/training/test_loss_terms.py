@@ -186,7 +186,11 @@ def test_files_that_do_not_fit_are_refused_before_the_data_are_built(
     recipe, out = swapper_recipe(data=SLOW), tmp_path / "new" / "run"
     unet = {"image_size": SIZE, "base_channels": 12, "channel_multipliers": (1, 1), "attention_resolutions": ()}
     file = smoothswap.save(smoothswap.build("smooth_unet", **unet, identity_dim=16), tmp_path / "g.safetensors")
-    for embedder, text in (("nowhere", "no model file"), (tmp_path, "it is a folder"), (file, "holds no embedder")):
+    for embedder, text in (
+        ("nowhere", "no model file"),
+        (tmp_path, "it is a folder"),
+        (file, "is no embedder: it holds the generator"),
+    ):
         with pytest.raises(SmoothSwapError, match=text):
             train_swapper(recipe, out, embedder=embedder, **CPU)
     with pytest.raises(ConfigError, match=r"no weight of .* fits the generator"):

@@ -87,7 +87,8 @@ def embedder(
         typer.Option(
             metavar="FOLDER",
             help="Train on this folder: one sub-folder of pictures for each person, or tar shards. A tenth of its "
-            "people is held out to measure on. Left out: the recipe's data.",
+            "people is held out to measure on. With --resume: where its data have moved to. Left out: the recipe's "
+            "data.",
             show_default=False,
         ),
     ] = None,
@@ -127,7 +128,10 @@ def embedder(
     from smoothswap import training
 
     duration = _seconds(limit)
-    wanted = {} if data is None else training.overrides_for_folder(data)
+    wanted = {}
+    if data is not None:
+        moved = resume and recipe is None
+        wanted = training.moved_data(out, data) if moved else training.overrides_for_folder(data)
     if loss is not None:
         wanted["loss.name"] = loss
     result = training.train_embedder(
@@ -163,7 +167,8 @@ def swapper(
             metavar="FOLDER",
             help="Train on this folder: pictures, each of another person; or one sub-folder of pictures for each "
             "person; or tar shards. A tenth is held out to measure on. A recipe of photographs, such as "
-            "`photos_128`, takes a folder that `smoothswap align` wrote. Left out: the recipe's data.",
+            "`photos_128`, takes a folder that `smoothswap align` wrote. With --resume: where its data have moved "
+            "to. Left out: the recipe's data.",
             show_default=False,
         ),
     ] = None,
@@ -197,8 +202,10 @@ def swapper(
 
     duration = _seconds(limit)
     wanted = {}
-    if data is not None:
-        name = recipe or (training.recipe_of_run(out).name if resume else "faceworld_64")
+    if data is not None and resume and recipe is None:
+        wanted = training.moved_data(out, data)
+    elif data is not None:
+        name = recipe or "faceworld_64"
         known = name in training.recipe_names("swapper") or training.is_recipe_file(name)
         # What the user leaves out, or names a folder for, needs none from here.
         named = training.recipe("swapper", name, _changes(changes)) if known else None

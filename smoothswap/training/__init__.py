@@ -7,7 +7,7 @@ from smoothswap.core.extras import require
 require("train")
 
 from smoothswap.training.embedder import train_embedder
-from smoothswap.training.folder import recipe_of_run
+from smoothswap.training.folder import moved_data, recipe_of_run
 from smoothswap.training.loop import BestWeights, TrainResult
 from smoothswap.training.named import is_recipe_file, recipe, recipe_names
 from smoothswap.training.overrides import overrides_for_folder
@@ -22,6 +22,7 @@ __all__ = [
     "load_recipe",
     "overrides_for_folder",
     "recipe_of_run",
+    "moved_data",
     "train_embedder",
     "train_swapper",
     "EmbedderRecipe",

@@ -39,6 +39,7 @@ from smoothswap.training.optimizers import (
 from smoothswap.training.parts import build_data, build_part, check_data, check_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import EmbedderRecipe
+from smoothswap.training.run_lock import run_lock
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.start_from import check_start, keep_start, no_start, resolve_start, start_weights
 from smoothswap.training.stopping import Deadline
@@ -77,8 +78,8 @@ def train_embedder(
         timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
-        ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data, or
-            nothing of the model to start from fits.
+        ConfigError: the folder holds a run already or another process trains in it, the recipe does not fit the run,
+            the device or the data, or nothing of the model to start from fits.
         InputError: the data cannot be read, or there is nothing to resume.
         CheckpointError: no checkpoint of the run can be read.
         WorkError: the training diverged, the disk is full, or a process is gone.
@@ -95,7 +96,10 @@ def train_embedder(
         fabric = make_fabric(accelerator, devices, precision, timeout)
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+        with (
+            watched(fabric.global_rank, fabric.world_size, resume=command, folder=out),
+            run_lock(out, wanted=fabric.global_rank == 0),
+        ):
             work = EmbedderWork(recipe, fabric, start)
             if fabric.global_rank == 0:
                 if not resume:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smoothswap.core.errors import ConfigError, InputError, SmoothSwapError, WorkError
+from smoothswap.core.errors import ConfigError, InputError, SmoothSwapError
+from smoothswap.core.files import output_folder
 from smoothswap.training.checkpoint import LAST, PREVIOUS
 from smoothswap.training.logging import LOG
 from smoothswap.training.overrides import apply_overrides
+from smoothswap.training.places import (
+    absolute_places,
+    check_places,
+    moved_validation,
+    overrides_for_moved,
+    without_places,
+)
 from smoothswap.training.recipes import RECIPE, RECIPES, Kind, Recipe, TrainingRecipe, load_recipe, save_recipe
 from smoothswap.training.start_from import STARTED_FROM
 
@@ -32,7 +42,7 @@ _FREE = {
     "patience",
 }
 # These neither, but the run is then no longer the one that its recipe alone would give; the log says so.
-_STEERING = {"losses"}
+_STEERING = {"losses", "learning_rate", "discriminator_learning_rate", "clip_gradients", "r1_gamma"}
 
 
 def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
@@ -48,8 +58,9 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
         The recipe to train by.
 
     Raises:
-        ConfigError: the folder holds a run and `resume` is off, or the recipe differs from the run's.
-        InputError: there is nothing to resume, or the folder cannot be made.
+        ConfigError: the folder holds a run and `resume` is off, or the recipe differs from the run's in more than the
+            places of its data.
+        InputError: there is nothing to resume, its data are gone, or the folder may not be written.
     """
     path = out / RECIPE
     if not resume:
@@ -58,29 +69,31 @@ def open_folder(recipe: R | None, out: Path, kind: Kind, *, resume: bool) -> R:
         if path.exists() or (out / LAST).exists() or (out / PREVIOUS).exists():
             raise ConfigError(
                 f"{str(out)!r} already holds a run",
-                hint=f"continue it with `smoothswap train {kind} --out {out} --resume`, or choose another folder",
+                hint=f"continue it with `smoothswap train {kind} --out {shlex.quote(str(out))} --resume`, or choose "
+                "another folder",
             )
         _make(out)
-        return recipe
+        return absolute_places(recipe)
     _check_run(out)
+    output_folder(out, RECIPE, LAST)
     saved = load_recipe(path)
     if not isinstance(saved, RECIPES[kind]):
         raise ConfigError(f"{str(out)!r} holds the training of another kind of model, not of the {kind}")
-    if recipe is None:
-        return saved  # type: ignore[return-value]
+    wanted: R = absolute_places(saved if recipe is None else recipe)  # type: ignore[assignment]
     facts = [
         f"{key}: {old!r} in the run, {new!r} now"
-        for key, (old, new) in _changes(saved, recipe).items()
+        for key, (old, new) in _changes(without_places(saved), without_places(wanted)).items()
         if key not in _FREE | _STEERING
     ]
     if facts:
         raise ConfigError(
             f"the run in {str(out)!r} was started with another recipe",
             *facts,
-            f"these may change: {', '.join(sorted(_FREE | _STEERING))}",
+            f"these may change: {', '.join(sorted(_FREE | _STEERING))}, and where the data lie",
             hint="resume it without naming a recipe or options, or start a new run in another folder",
         )
-    return recipe
+    check_places(wanted, kind, out)
+    return wanted
 
 
 @contextmanager
@@ -140,6 +153,7 @@ def recipe_of_run(out: Path, overrides: Mapping[str, str] | None = None) -> Reci
     Args:
         out: the run's folder.
         overrides: as for `smoothswap.training.recipe`; which ones a resumed run may have is checked when it starts.
+            A validation on the data set that moves, moves along.
 
     Raises:
         InputError: the folder holds no run.
@@ -147,7 +161,22 @@ def recipe_of_run(out: Path, overrides: Mapping[str, str] | None = None) -> Reci
         ConfigError: a value that the option cannot have.
     """
     _check_run(out)
-    return apply_overrides(load_recipe(out / RECIPE), overrides or {})
+    saved, overrides = load_recipe(out / RECIPE), overrides or {}
+    changed = apply_overrides(saved, overrides)
+    if any(key.partition(".")[0] == "validation" for key in overrides):
+        return changed
+    return dataclasses.replace(changed, validation=moved_validation(saved, changed.data))
+
+
+def moved_data(out: Path, place: Path) -> dict[str, str]:
+    """The overrides that resume the run in a folder on data that have moved; see `overrides_for_moved`.
+
+    Raises:
+        InputError: the folder holds no run.
+        ConfigError: the run's data have no place.
+    """
+    _check_run(out)
+    return overrides_for_moved(load_recipe(out / RECIPE), place)
 
 
 def _check_run(out: Path) -> None:
@@ -161,7 +190,4 @@ def _check_run(out: Path) -> None:
 def _make(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is no folder", hint="choose another name for the run's folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
-        raise WorkError(f"could not make the folder {str(out)!r}", str(cause)) from cause
+    output_folder(out, RECIPE, LAST)

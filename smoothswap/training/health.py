@@ -93,8 +93,13 @@ class Health:
         self.values, self._won, self._told = dict(state["values"]), state["won"], list(state["told"])
 
 
-def check_finite(means: Mapping[str, float], images: int) -> None:
+def check_finite(means: Mapping[str, float], images: int, hint: str = "") -> None:
     """Stop a training whose numbers are no longer finite.
+
+    Args:
+        means: numbers by their names.
+        images: images seen.
+        hint: what to do about it.
 
     Raises:
         WorkError: a mean is infinite or not a number; the last checkpoint stays as it is.
@@ -104,5 +109,5 @@ def check_finite(means: Mapping[str, float], images: int) -> None:
         raise WorkError(
             f"the training diverged after {images:,} images",
             *bad,
-            hint="the last good checkpoint is kept; try a lower learning rate, or clip_gradients=1",
+            hint=hint or "try a lower learning rate, or clip_gradients=1",
         )

@@ -73,7 +73,7 @@ class RunLog:
         folder: the run's folder.
         start: images seen before; what an interrupted run wrote after that is dropped.
         total: images at the end.
-        progress: show anything at all.
+        progress: show how far it is; without, only warnings and alarms are shown.
         console: where to; standard error.
     """
 
@@ -84,6 +84,7 @@ class RunLog:
         _cut(self._path, start)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
         self._console = console or Console(stderr=True, quiet=not progress)
+        self._warnings = self._console if progress or console else Console(stderr=True)
         self._total, self._start, self._began = total, start, time.monotonic()
         self._told = self._began
         self._panel = Text(style="dim")
@@ -131,8 +132,12 @@ class RunLog:
         self._panel.plain = text
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a message above the bar; a command in it can be copied, since no line break is put in."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        """Print a message above the bar; a command in it can be copied, since no line break is put in.
+
+        One with a style is a warning or an alarm, which is also printed where no progress is shown.
+        """
+        console = self._warnings if style else self._console
+        console.print(Text(text, style=style), soft_wrap=True)
 
     def picture(self, images: int, sheet: Tensor) -> None:
         """Show a sheet of samples in TensorBoard."""

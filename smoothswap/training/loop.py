@@ -15,7 +15,7 @@ from torch import Tensor
 from smoothswap.core.errors import ArgumentError, CheckpointError
 from smoothswap.data.origin import origins
 from smoothswap.training.broken import keep_broken, of_all_processes
-from smoothswap.training.checkpoint import load_checkpoint, save_checkpoint
+from smoothswap.training.checkpoint import LAST, PREVIOUS, load_checkpoint, save_checkpoint
 from smoothswap.training.device import seed_step
 from smoothswap.training.health import check_finite
 from smoothswap.training.logging import Log, RunLog, SilentLog
@@ -207,6 +207,17 @@ class Loop:
         seen = f"{self.images:,} of {self.recipe.images:,} images"
         return f"unfinished: {why} after {seen}; continue with `{self.resume_command}`"
 
+    def _calmer(self) -> str:
+        """How to go on after the training diverged, in words that a resumed run takes."""
+        saved = (self.folder / LAST).exists() or (self.folder / PREVIOUS).exists()
+        if not saved and self._started_from:
+            return "there is no checkpoint yet: start again in another folder, with a lower learning_rate"
+        names = [name for name in ("learning_rate", "discriminator_learning_rate") if hasattr(self.recipe, name)]
+        changes = [f"--set {name}={getattr(self.recipe, name) / 10:g}" for name in names]
+        changes += ["--set clip_gradients=1"] * (self.recipe.clip_gradients is None)
+        kept = "go on from the last checkpoint" if saved else "there is no checkpoint yet: start again"
+        return f"{kept} with a lower learning rate: `{self.resume_command} {' '.join(changes)}`"
+
     def _step(self) -> None:
         before, recipe = self.images, self.recipe
         seed_step(recipe.seed, self.fabric.global_rank, before)
@@ -215,7 +226,7 @@ class Loop:
         except ArgumentError as cause:
             # Shapes cannot change on the way, so after the first step a refused tensor is one that is not finite.
             if self.metrics or self._sums:
-                check_finite({"a tensor of the last step": float("nan")}, before)
+                check_finite({"a tensor of the last step": float("nan")}, before, self._calmer())
             raise cause
         self.images = before + self.work.batch_size
         for name, value in values.items():
@@ -240,7 +251,7 @@ class Loop:
         if self.fabric.world_size > 1:
             self.fabric.all_reduce(means, reduce_op="mean")
         line = dict(zip(names, means.tolist(), strict=True))
-        check_finite(line, self.images)
+        check_finite(line, self.images, self._calmer())
         for alarm in self.work.reflect(line, self.images):
             self.log.say(f"ALARM: {alarm}", "bold red")
         self.metrics.update(line)
@@ -295,9 +306,9 @@ class Loop:
             if self._validated != self.images:  # a run that is taken up at its end was measured there
                 self._validate()
             if self._enough and self.images < self.recipe.images:
-                self.log.say(f"stopped early after {self.images:,} of {self.recipe.images:,} images", "yellow")
+                self.log.say(f"stopped early after {self.images:,} of {self.recipe.images:,} images")
         else:
-            self.log.say(self._unfinished(), "yellow")
+            self.log.say(self._unfinished())
             if self._saved is not None and self._saved[0] == self.images:
                 return self._saved[1]  # the last step ended with a save
         return self._save()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,7 +116,8 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
             raise InputError(
                 f"the data set {part.name!r} needs to know where the faces in {str(folder)!r} are",
                 f"it has no {MANIFEST}, which `smoothswap align` writes beside its crops",
-                hint=f"smoothswap align {'PHOTOGRAPHS' if layout == 'webdataset' else folder} {folder}-aligned, then "
+                hint=f"smoothswap align {'PHOTOGRAPHS' if layout == 'webdataset' else shlex.quote(str(folder))} "
+                f"{shlex.quote(f'{folder}-aligned')}, then "
                 f"train on that folder{without}",
             )
         if part.name == "image_folder" and layout != part.name:

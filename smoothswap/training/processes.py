@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -175,7 +176,9 @@ def _is_loss(error: Exception) -> bool:
 def how_to_resume(kind: str, out: Path, accelerator: str, devices: int) -> str:
     """The command that takes a run up again, on as many devices as it had."""
     asked = "" if accelerator == "auto" else f" --accelerator {accelerator}"
-    return f"smoothswap train {kind} --out {out} --resume" + (f"{asked} --devices {devices}" if devices > 1 else "")
+    return f"smoothswap train {kind} --out {shlex.quote(str(out))} --resume" + (
+        f"{asked} --devices {devices}" if devices > 1 else ""
+    )
 
 
 def _kill_all() -> None:

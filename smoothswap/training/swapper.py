@@ -40,6 +40,7 @@ from smoothswap.training.overrides import without_folder
 from smoothswap.training.parts import build_data, check_data, check_part, share
 from smoothswap.training.processes import TIMEOUT, how_to_resume, watched
 from smoothswap.training.recipes import SwapperRecipe
+from smoothswap.training.run_lock import run_lock
 from smoothswap.training.samples import Pairs
 from smoothswap.training.schedule import learning_rate
 from smoothswap.training.start_from import check_start, keep_start, no_start, resolve_start, start_weights
@@ -83,7 +84,8 @@ def train_swapper(
         timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
-        ConfigError: the folder holds a run already, the recipe does not fit the run, the device or the data.
+        ConfigError: the folder holds a run already or another process trains in it, the recipe does not fit the run,
+            the device or the data.
         InputError: data or embedder cannot be read, or there is nothing to resume.
         CheckpointError: no checkpoint of the run, or not the embedder, can be read.
         WorkError: the training diverged, the disk is full, or a process is gone.
@@ -105,7 +107,10 @@ def train_swapper(
         fabric = make_fabric(accelerator, devices, precision, timeout)
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
-        with watched(fabric.global_rank, fabric.world_size, resume=command, folder=out):
+        with (
+            watched(fabric.global_rank, fabric.world_size, resume=command, folder=out),
+            run_lock(out, wanted=fabric.global_rank == 0),
+        ):
             work = SwapperWork(recipe, fabric, embedder_file, starts)
             if fabric.global_rank == 0:
                 _keep_copy(embedder_file, out / EMBEDDER)

@@ -54,3 +54,13 @@ def test_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log.say("nobody hears this")
     log.close()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("style", "shown"), [("bold red", True), ("yellow", True), ("", False)])
+def test_alarms_and_warnings_are_printed_without_progress(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str, shown: bool
+) -> None:
+    log = RunLog(tmp_path, start=0, total=8, progress=False)
+    log.say("ALARM: the output copies the target", style)
+    log.close()
+    assert ("ALARM: the output copies the target" in capsys.readouterr().err) == shown

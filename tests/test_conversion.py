@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import smoothswap
 from smoothswap.conversion import ORIGINS, parse_options
+from smoothswap.core.assets import shipped
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
 from smoothswap.modules import weights
 from smoothswap.modules.state_mapping import StateMapping
@@ -186,3 +187,10 @@ def test_same_names_takes_what_is_there() -> None:
     mapped = mapping.finish(module)
     assert torch.equal(mapped["1.running_var"], state["1.running_var"])
     assert mapped["1.num_batches_tracked"] == 0
+
+
+@pytest.mark.parametrize("name", ["faceworld_64/embedder", "photos_128/generator"])
+def test_a_model_of_our_own_needs_no_conversion(tmp_path: Path, name: str) -> None:
+    file = shipped(f"{name}.safetensors")
+    with pytest.raises(InputError, match=f"is a model of smoothswap already: the {name.split('/')[1]}"):
+        smoothswap.convert("iresnet", file, tmp_path / "out.safetensors")

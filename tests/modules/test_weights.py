@@ -12,12 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import smoothswap
 from smoothswap.core import catalogue
+from smoothswap.core.assets import shipped
 from smoothswap.core.catalogue import Catalogue, build, register
 from smoothswap.core.component import Component
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError, CheckpointError, InputError, UnknownNameError
 from smoothswap.modules import weights
+from smoothswap.training.checkpoint import LAST, save_checkpoint
 
 
 class Tiny(nn.Module):
@@ -195,3 +198,26 @@ def test_a_file_of_torch_save_called_safetensors(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(1)}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"it is a zip archive as torch.save writes it[\s\S]*smoothswap convert"):
         weights.load(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "says"),
+    [
+        ("faceworld_64/embedder", "generator", "is no generator: it holds the embedder 'small_resnet'"),
+        ("photos_128/generator", "embedder", "is no embedder: it holds the generator 'smooth_unet"),
+        ("faceworld_64/judge", "discriminator", "is no discriminator: it holds the embedder"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_with_both_kinds(file: str, kind: str, says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        smoothswap.load(shipped(f"{file}.safetensors"), kind=kind)
+
+
+def test_files_that_are_no_model_say_what_they_are(tmp_path: Path) -> None:
+    save_checkpoint({"images": torch.zeros(1)}, tmp_path)
+    with pytest.raises(CheckpointError, match="is the checkpoint of a training, no model"):
+        smoothswap.load(tmp_path / LAST)
+    for name in ("weights.pth", "face.jpg"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 something else")
+        with pytest.raises(CheckpointError, match=r"name a \.safetensors file; `smoothswap convert`"):
+            smoothswap.load(tmp_path / name)

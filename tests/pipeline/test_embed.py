@@ -202,3 +202,28 @@ def test_nan_vectors_are_not_written(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="NaN or infinite"):
         embed_folder(folder, tmp_path / "v.npz", embedder=Broken(FaceInput("ffhq", 8)), workers=0)
     assert not (tmp_path / "v.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["n" * 252 + ".npz", "nowhere/v.npz", "folder.npz"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "in" / "a.png")
+    seen: list[tuple[int, int]] = []
+    with pytest.raises(InputError, match="cannot write"):
+        smoothswap.embed(tmp_path / "in", tmp_path / name, workers=0, progress=lambda *done: seen.append(done))
+    assert seen == []
+
+
+def test_names_that_are_no_utf_8_and_what_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "caf\udce9"
+    folder.mkdir(parents=True)
+    for name in ("\udcff.jfif", "a.tga"):
+        Image.new("RGB", (16, 16)).save(folder / name, "TGA" if name == "a.tga" else "JPEG")
+    (folder / "raw.cr2").touch()
+    report = smoothswap.embed(tmp_path / "in", tmp_path / "v.npz", workers=0)
+    with np.load(tmp_path / "v.npz") as file:
+        assert sorted(file["paths"].tolist()) == ["caf\udce9/a.tga", "caf\udce9/\udcff.jfif"]
+        assert set(file["people"].tolist()) == {"caf\udce9"}
+    assert dict(report.left_out) == {".cr2": 1}
+    assert "left out 1 file that is no picture: 1 × .cr2" in str(report)

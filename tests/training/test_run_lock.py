@@ -104,4 +104,4 @@ def test_a_training_holds_it_and_leaves_nothing(
         assert (out / "train.jsonl").read_bytes() == log
     else:
         assert train_embedder(recipe, out, accelerator="cpu", progress=False).finished
-    assert not (out / LOCK).exists()
+        assert not (out / LOCK).exists()

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from smoothswap.core.errors import ConfigError, UnknownNameError
 from smoothswap.core.names import did_you_mean
+from smoothswap.core.scalars import plain
 
 _MISSING = dataclasses.MISSING
 
@@ -184,11 +185,12 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    return value
+    return plain(value)
 
 
 def _fit(value: Any, hint: Any) -> Any:
     """The value as the type wants it (an int where a float is meant, a list where a tuple is), or _WRONG."""
+    value = plain(value)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -200,7 +202,7 @@ def _fit(value: Any, hint: Any) -> Any:
     if origin is tuple:
         return _fit_tuple(value, args)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return value if isinstance(value, Mapping) else _WRONG
+        return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else _WRONG
     if hint is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return float(value) if number and math.isfinite(value) else _WRONG

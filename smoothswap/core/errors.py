@@ -63,6 +63,10 @@ class BackendError(SmoothSwapError, RuntimeError):
     """A kernel backend that was asked for and cannot run."""
 
 
+class DerivativeError(SmoothSwapError, NotImplementedError):
+    """A derivative, or another transform, that an op does not have."""
+
+
 class PluginError(SmoothSwapError, RuntimeError):
     """A plugin that could not be loaded, or two that claim the same name."""
 

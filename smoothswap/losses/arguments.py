@@ -9,6 +9,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.losses.swap_batch import SwapBatch
+from smoothswap.ops.checks import values_readable
 
 # What training does with a batch that is spread over processes, as a loss's attribute `across` says it: the loss brings
 # the vectors together itself ("inside"); every image counts by itself, so none have to meet ("separate"); the loss gets
@@ -47,7 +48,7 @@ def finite(x: Tensor, name: str) -> Tensor:
     if not x.is_floating_point():
         raise ArgumentError(f"{name} has dtype {x.dtype}, but a floating-point tensor is needed")
     # Reading the values would break a compiled graph in two, so compiled code goes without this check.
-    if not torch.compiler.is_compiling() and not x.is_cuda:
+    if values_readable() and not x.is_cuda:
         good = torch.isfinite(x.detach())
         if not good.all():
             wrong = x.numel() - int(good.sum())
@@ -81,7 +82,7 @@ def labels_of(labels: Tensor, z: Tensor, *, people: int | None = None) -> Tensor
         raise ArgumentError(
             f"labels are on {labels.device}, the embeddings on {z.device}", hint=f"labels.to('{z.device}')"
         )
-    if people is not None and not torch.compiler.is_compiling():
+    if people is not None and values_readable():
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= people:
             raise ArgumentError(

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import grad
 
+from smoothswap.ops.transforms import transformed
+
 
 class DepthwiseConv2d(nn.Conv2d):
     """torch.nn.Conv2d with a kernel of its own for each channel, without bias."""
@@ -23,7 +25,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x [B, C, H, W]."""
-        if x.device.type != "cpu" or self.stride == (1, 1):
+        if x.device.type != "cpu" or self.stride == (1, 1) or transformed():
             return super().forward(x)
         return _Strided.apply(x, self.weight, self.stride, self.padding)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -11,12 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from smoothswap.ops.transforms import transformed
+
 
 class PReLU(nn.PReLU):
     """torch.nn.PReLU with one slope a channel, or one for all: x where x > 0, slope · x elsewhere."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to x [B, C, …]; the slope is taken in the precision of x."""
+        if transformed():
+            return nn.functional.prelu(x, self.weight.to(x.dtype))
         return _PReLU.apply(x, self.weight)  # type: ignore[no-any-return, no-untyped-call]
 
 

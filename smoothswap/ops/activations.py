@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smoothswap.ops.transforms import forward_mode
+
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
@@ -36,7 +38,9 @@ class Activation:
 
 # Beyond ±1000 the sigmoid is 0 or 1 to the last bit: cut there, x beside a zero gives the limits at ±∞, not 0 · ∞.
 def _swish(x: Tensor, alpha: float) -> Tensor:
-    return F.silu(x.clamp(min=-1000))
+    x = x.clamp(min=-1000)
+    # PyTorch's silu has a gradient without a tangent.
+    return x * torch.sigmoid(x) if forward_mode() else F.silu(x)
 
 
 def _swish_slope(x: Tensor, alpha: float) -> Tensor:

@@ -53,6 +53,7 @@ def bias_act(
     op = "bias_act"
     checks.floating(op, "x", x)
     alpha, gain, clamp = settings(op, act, alpha, gain, clamp)
+    dim = checks.integer(op, "dim", dim)
     if b is not None:
         checks.floating(op, "b", b)
         if not -x.ndim <= dim < x.ndim:
@@ -79,15 +80,12 @@ def settings(
     if act not in ACTIVATIONS:
         raise ArgumentError(f"{op}: unknown act {act!r}, expected one of {', '.join(ACTIVATIONS)}")
     spec = ACTIVATIONS[act]
-    alpha = spec.alpha if alpha is None else alpha
-    gain = spec.gain if gain is None else gain
-    clamp = -1.0 if clamp is None else clamp
-    checks.finite(op, "alpha", alpha)
-    checks.finite(op, "gain", gain)
-    checks.finite(op, "clamp", clamp)
+    alpha = checks.number(op, "alpha", spec.alpha if alpha is None else alpha)
+    gain = checks.number(op, "gain", spec.gain if gain is None else gain)
+    clamp = checks.number(op, "clamp", -1.0 if clamp is None else clamp)
     if clamp < 0 and clamp != -1:  # −1 is how StyleGAN's callers, and the op itself, say "none"
         raise ArgumentError(f"{op}: clamp is {clamp}, expected at least 0, or None for no limit")
-    return float(alpha), float(gain), float(clamp)
+    return alpha, gain, clamp
 
 
 def reference(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
@@ -100,7 +98,7 @@ def reference(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gai
         if clamp >= 0:
             y = y.clamp(-clamp, clamp)
         y = like(x, y)
-        return y.clone() if y.data_ptr() == x.data_ptr() else y
+        return y.clone() if y is x else y  # an op must not return its input
 
 
 def _run(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float) -> Tensor:
@@ -145,5 +143,6 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=reference,
 )
 backend.attach("bias_act", "reference", reference)

@@ -21,6 +21,7 @@ from smoothswap.ops.activations import ACTIVATIONS
 from smoothswap.ops.define import define
 from smoothswap.ops.gradients import weight_gradients_wanted
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
+from smoothswap.ops.transforms import leaves
 
 _NUMBERS = "bool from_output, str act, float alpha, float gain, float clamp"
 
@@ -234,10 +235,10 @@ def _setup_second(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tenso
 def _backward_second(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        tensors: list[Any] = [
-            t if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
-            for t in ctx.saved_tensors
-        ]
+        # Views, not detached copies: those would be constants at the other levels of torch.func's transforms too.
+        views = [None if t is None else t.view_as(t) for t in ctx.saved_tensors]
+        with leaves():
+            tensors: list[Any] = [t if t is None or t.requires_grad else t.requires_grad_() for t in views]
         h, g, ref, b = tensors
         results = second_reference(h, g, ref, b, ctx.dim, ctx.bias_gradient, *ctx.arguments)
         pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None and r.requires_grad]
@@ -256,6 +257,7 @@ define(
     fake=_fake_grad,
     setup=_setup_grad,
     backward=_backward_grad,
+    composed=grad_reference,
 )
 define(
     "bias_act_backward",
@@ -264,6 +266,7 @@ define(
     fake=_fake_backward,
     setup=_setup_backward,
     backward=_backward_backward,
+    composed=backward_reference,
 )
 define(
     "bias_act_second",
@@ -272,6 +275,7 @@ define(
     fake=_fake_second,
     setup=_setup_second,
     backward=_backward_second,
+    composed=second_reference,
 )
 backend.attach("bias_act_grad", "reference", grad_reference)
 backend.attach("bias_act_backward", "reference", backward_reference)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.jit._trace import TracerWarning
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.core.scalars import plain
 
+_SYMBOLIC = (torch.SymFloat, torch.SymInt)
+_NUMBERS = (int, float, *_SYMBOLIC)
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -68,26 +74,72 @@ def same_dtype(op: str, first_name: str, first: Tensor, name: str, tensor: Tenso
         )
 
 
-def finite(op: str, name: str, value: float) -> None:
-    """Refuses a number that is infinite or not a number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def number(op: str, name: str, value: float) -> float:
+    """Reads a finite number: Python's, numpy's, or a symbolic one of a graph that is being made."""
+    if not isinstance(value, (int, float)):
+        value = _plain(value)
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise ArgumentError(f"{op}: {name} is {value!r}, expected a number")
+    # Whether a symbolic number is finite would have to be guessed from one that was seen.
+    if torch.compiler.is_compiling() or isinstance(value, _SYMBOLIC):
+        return value
     if not math.isfinite(value):
         raise ArgumentError(f"{op}: {name} is {value}, expected a finite number")
+    return float(value)
+
+
+def positive(op: str, name: str, value: float) -> float:
+    """Reads a finite number above 0."""
+    value = number(op, name, value)
+    if value <= 0:
+        raise ArgumentError(f"{op}: {name} is {value}, expected more than 0")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Python's number for numpy's, and for a size that torch.jit.trace hands out as a tensor; else the value itself."""
+    if isinstance(value, Tensor) and value.ndim == 0 and not value.is_floating_point() and torch._C._is_tracing():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TracerWarning)  # it is meant to be a constant of the trace
+            return int(value)
+    return plain(value)
+
+
+def integer(op: str, name: str, value: int) -> int:
+    """Reads an integer."""
+    found = _integer(value)
+    if found is None:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer")
+    return found  # type: ignore[no-any-return]
+
+
+def _integer(value: Any) -> Any:
+    """An integer, of whatever make, as Python's or as a symbolic one; None for anything else."""
+    if not isinstance(value, int):
+        value = _plain(value)
+    return value if isinstance(value, (int, torch.SymInt)) and not isinstance(value, bool) else None
+
+
+def count(op: str, name: str, value: int) -> int:
+    """Reads an integer of at least 1."""
+    found = _integer(value)
+    if found is None or found < 1:
+        raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer ≥ 1")
+    return found  # type: ignore[no-any-return]
 
 
 def pair(op: str, name: str, value: int | Sequence[int]) -> tuple[int, int]:
     """Reads an up or down factor: one number, or [x, y]; each at least 1."""
-    values = (value, value) if isinstance(value, int) else tuple(value)
-    if len(values) != 2 or not all(isinstance(v, int) and v >= 1 for v in values):
+    values = _integers(value)
+    if values is None or len(values) not in (1, 2) or any(v < 1 for v in values):
         raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer ≥ 1 or two of them, [x, y]")
-    return values[0], values[1]
+    return values[0], values[-1]
 
 
 def padding4(op: str, value: int | Sequence[int]) -> tuple[int, int, int, int]:
     """Reads padding in pixels: one number, [x, y], or [left, right, top, bottom]; negative crops."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    if len(values) not in (1, 2, 4) or not all(isinstance(v, int) for v in values):
+    values = _integers(value)
+    if values is None or len(values) not in (1, 2, 4):
         raise ArgumentError(f"{op}: padding is {value!r}, expected an integer, [x, y] or [left, right, top, bottom]")
     if len(values) == 1:
         return values[0], values[0], values[0], values[0]
@@ -96,16 +148,27 @@ def padding4(op: str, value: int | Sequence[int]) -> tuple[int, int, int, int]:
     return values[0], values[1], values[2], values[3]
 
 
+def _integers(value: int | Sequence[int]) -> list[int] | None:
+    """One integer or several as a list; None where any is none."""
+    one = _integer(value)
+    if one is not None:
+        return [one]
+    try:
+        values = [_integer(each) for each in value]  # type: ignore[union-attr]
+    except TypeError:
+        return None
+    return None if any(each is None for each in values) else values
+
+
+def values_readable() -> bool:
+    """Whether a check may look at a tensor's values: not in a graph that is being made, nor inside of a transform."""
+    traced = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    return not traced and not torch._C._are_functorch_transforms_active()
+
+
 def integers(op: str, name: str, tensor: object) -> None:
     """Refuses what is no tensor of integers."""
     if not isinstance(tensor, Tensor):
         raise ArgumentError(f"{op}: {name} is a {type(tensor).__name__}, expected a tensor")
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool:
         raise ArgumentError(f"{op}: {name} has dtype {tensor.dtype}, expected integers such as int64")
-
-
-def positive(op: str, name: str, value: float) -> None:
-    """Refuses numbers that are not above 0, and infinite ones."""
-    finite(op, name, value)
-    if value <= 0:
-        raise ArgumentError(f"{op}: {name} is {value}, expected more than 0")

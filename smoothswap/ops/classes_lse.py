@@ -20,10 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from smoothswap.core.errors import ArgumentError
+from smoothswap.core.errors import ArgumentError, DerivativeError
 from smoothswap.ops import backend, checks
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import without_autocast
+from smoothswap.ops.transforms import refused
 
 _BLOCK = 1 << 22  # logits held at a time: 16 MiB of fp32
 _SHORTEST = 1e-12  # what a length is at least, as in F.normalize
@@ -63,7 +64,7 @@ def classes_lse(
     if bias is not None:
         checks.shape(op, "bias", bias, weight.shape[:1], "one for each class")
     checks.same_device(op, "x", x, "labels", labels)
-    return torch.ops.smoothswap.classes_lse(x, weight, bias, labels, float(scale), unit)  # type: ignore[no-any-return]
+    return torch.ops.smoothswap.classes_lse(x, weight, bias, labels, checks.number(op, "scale", scale), bool(unit))  # type: ignore[no-any-return]
 
 
 def _blocks(n: int, classes: int) -> Iterator[slice]:
@@ -175,7 +176,13 @@ def _setup_grad(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
 
 def _backward_grad(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     # An op without a registered gradient would silently count as a constant.
-    raise NotImplementedError("classes_lse has a first derivative, no second")
+    raise DerivativeError("classes_lse has a first derivative, no second", hint=_INSTEAD)
+
+
+_INSTEAD = (
+    "Take the logits, torch.nn.functional.linear(x, weight, bias), and torch.logsumexp of them: memory for N × P."
+)
+_REVERSE = f"Differentiate in reverse mode (torch.func.grad, vjp, jacrev), or: {_INSTEAD[0].lower()}{_INSTEAD[1:]}"
 
 
 define(
@@ -185,6 +192,7 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=refused("classes_lse", _REVERSE),
 )
 define(
     "classes_lse_grad",
@@ -194,6 +202,7 @@ define(
     fake=_fake_grad,
     setup=_setup_grad,
     backward=_backward_grad,
+    composed=refused("classes_lse", _REVERSE),
 )
 backend.attach("classes_lse", "reference", reference)
 backend.attach("classes_lse_grad", "reference", grad_reference)

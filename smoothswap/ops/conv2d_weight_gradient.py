@@ -107,5 +107,6 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=reference,
 )
 backend.attach("conv2d_weight_gradient", "reference", reference)

@@ -43,7 +43,7 @@ def setup_filter(
     taps = torch.as_tensor(1 if f is None else f, dtype=torch.float32, device="cpu")
     if taps.ndim > 2 or taps.numel() == 0:
         raise ArgumentError(f"setup_filter: f has shape {list(taps.shape)}, expected at least one tap, [K] or [Kh, Kw]")
-    checks.finite("setup_filter", "gain", gain)
+    gain = checks.number("setup_filter", "gain", gain)
     if not bool(torch.isfinite(taps).all()):
         raise ArgumentError("setup_filter: f has taps that are not finite")
     taps = taps.reshape(1) if taps.ndim == 0 else taps
@@ -100,6 +100,7 @@ def upsample2d(
     Args and errors as in `upfirdn2d`; `padding` counts pixels of the result.
     """
     up_x, up_y = checks.pair("upsample2d", "up", up)
+    gain = checks.number("upsample2d", "gain", gain)
     left, right, top, bottom = checks.padding4("upsample2d", padding)
     taps_h, taps_w = filter_size(f)
     pads = (

@@ -61,23 +61,21 @@ def group_norm_act(
     checks.floating(op, "x", x)
     if x.ndim < 2:
         raise ArgumentError(f"{op}: x has {x.ndim} dimensions, expected [B, C, …]", f"x: {checks.about(x)}")
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1 or x.shape[1] % groups:
+    groups = checks.integer(op, "groups", groups)
+    if groups < 1 or x.shape[1] % groups:
         raise ArgumentError(
-            f"{op}: {x.shape[1]} channels cannot be split into {groups!r} groups",
+            f"{op}: {x.shape[1]} channels cannot be split into {groups} groups",
             f"x: {checks.about(x)}",
             hint="Choose a divisor of the number of channels.",
         )
     if act not in ACTIVATIONS:
         raise ArgumentError(f"{op}: unknown act {act!r}, expected one of {', '.join(ACTIVATIONS)}")
-    alpha = ACTIVATIONS[act].alpha if alpha is None else alpha
-    checks.finite(op, "eps", eps)
-    checks.finite(op, "alpha", alpha)
-    if eps <= 0:
-        raise ArgumentError(f"{op}: eps is {eps}, expected more than 0")
+    alpha = checks.number(op, "alpha", ACTIVATIONS[act].alpha if alpha is None else alpha)
+    eps = checks.positive(op, "eps", eps)
     if alpha < 0:
         raise ArgumentError(f"{op}: alpha is {alpha}, expected at least 0")
     weight, bias = _parameter(x, "weight", weight), _parameter(x, "bias", bias)
-    y, _, _ = torch.ops.smoothswap.group_norm_act(x, groups, weight, bias, float(eps), act, float(alpha))
+    y, _, _ = torch.ops.smoothswap.group_norm_act(x, groups, weight, bias, eps, act, alpha)
     return y  # type: ignore[no-any-return]
 
 
@@ -215,6 +213,54 @@ def _slopes(spec: Activation, v: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     return slope, bend if spec.keeps_input else bend * slope
 
 
+def _normalised(
+    x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x̂ and v [B, G, D, S], r and μ [B, G, 1, 1] of x [B, G·D, …], as functions of x in PyTorch's simplest ops."""
+    X = x.to(arithmetic(x.dtype)).reshape(x.shape[0], groups, x.shape[1] // groups, -1)
+    variance, center = torch.var_mean(X, dim=(2, 3), correction=0, keepdim=True)
+    r = (variance + eps).rsqrt()
+    xh = (X - center) * r
+    v = xh if weight is None else xh * weight.reshape(1, *X.shape[1:3], 1)
+    return xh, v if bias is None else v + bias.reshape(1, *X.shape[1:3], 1), r, center
+
+
+def _composed(
+    x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float, act: str, alpha: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The op by its equations: PyTorch's group_norm has no tangent of its gradient."""
+    if x.numel() == 0:
+        return _fake(x, groups, weight, bias, eps, act, alpha)
+    with without_autocast(x):
+        _, v, r, center = _normalised(x, groups, weight, bias, eps)
+        y = ACTIVATIONS[act].value(v, alpha).reshape(x.shape).to(x.dtype)
+        return y.contiguous(memory_format=memory_format(x)), center.flatten(1), r.flatten(1)
+
+
+def _composed_grad(
+    g: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    groups: int,
+    eps: float,
+    act: str,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients by the equations, the statistics being functions of x."""
+    if x.numel() == 0:
+        return _fake_grad(g, x, mean, rstd, weight, bias, groups, eps, act, alpha)
+    with without_autocast(x):
+        xh, v, r, _ = _normalised(x, groups, weight, bias, eps)
+        dv = g.to(v.dtype).reshape(v.shape) * _slopes(ACTIVATIONS[act], v, alpha)[0]
+        k = dv if weight is None else dv * weight.reshape(1, *v.shape[1:3], 1)
+        k = r * (k - k.mean((2, 3), keepdim=True) - xh * (k * xh).mean((2, 3), keepdim=True))
+        dx = k.reshape(x.shape).to(x.dtype).contiguous(memory_format=memory_format(x))
+        return dx, (dv * xh).sum((0, 3)).reshape(-1), dv.sum((0, 3)).reshape(-1)
+
+
 def _fake_grad(
     g: Tensor,
     x: Tensor,
@@ -248,23 +294,19 @@ def _backward_grad(ctx: Any, a: Tensor, c: Tensor, e: Tensor) -> tuple[Tensor | 
     wide, shape = arithmetic(x.dtype), (x.shape[0], groups, x.shape[1] // groups, -1)
     if x.numel() == 0:
         return torch.zeros_like(g), torch.zeros_like(x), *[None] * 8
-    X, g_, a = (t.to(wide).reshape(shape) for t in (x, g, a))  # [B, G, D, S]
+    xh, v, r, _ = _normalised(x, groups, weight, bias, eps)  # [B, G, D, S]
+    g_, a = (t.to(wide).reshape(shape) for t in (g, a))
     channels = (1, *shape[1:3], 1)
     c, e = c.reshape(channels), e.reshape(channels)
     gamma = torch.ones_like(c) if weight is None else weight.reshape(channels)
-    beta = torch.zeros_like(c) if bias is None else bias.reshape(channels)
-
-    variance, center = torch.var_mean(X, dim=(2, 3), correction=0, keepdim=True)
-    r = (variance + eps).rsqrt()
-    xh = (X - center) * r
 
     def mean(k: Tensor) -> Tensor:
         return k.mean(dim=(2, 3), keepdim=True)
 
     def project(k: Tensor) -> Tensor:
-        return k - mean(k) - xh * mean(k * xh)  # type: ignore[no-any-return]
+        return k - mean(k) - xh * mean(k * xh)
 
-    slope, bend = _slopes(ACTIVATIONS[act], gamma * xh + beta, alpha)
+    slope, bend = _slopes(ACTIVATIONS[act], v, alpha)
     dv = g_ * slope
     u = r * project(a)
     t = gamma * u + c * xh + e
@@ -294,6 +336,7 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=_composed,
 )
 define(
     "group_norm_act_grad",
@@ -303,6 +346,7 @@ define(
     fake=_fake_grad,
     setup=_setup_grad,
     backward=_backward_grad,
+    composed=_composed_grad,
 )
 backend.attach("group_norm_act", "reference", reference)
 backend.attach("group_norm_act_grad", "reference", grad_reference)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 def memory_format(x: Tensor) -> torch.memory_format:
     """Format of the result for an input x [B, C, H, W]: channels_last where x is laid out so, else contiguous."""
-    if x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+    if x.ndim != 4 or x.is_contiguous() or torch._C._are_functorch_transforms_active():
+        return torch.contiguous_format  # a tensor inside of vmap does not tell
+    if x.is_contiguous(memory_format=torch.channels_last):
         return torch.channels_last
     return torch.contiguous_format
 

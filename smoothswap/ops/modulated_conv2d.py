@@ -101,8 +101,7 @@ def modulated_conv2d(
         bias = None if bias is None else bias.to(dtype)
     checks.same_dtype(op, "x", x, "weight", weight)
     checks.same_dtype(op, "x", x, "styles", styles)
-    for name, factor in (("up", up), ("down", down)):
-        checks.pair(op, name, factor)
+    up, down = checks.count(op, "up", up), checks.count(op, "down", down)
     pads = checks.padding4(op, padding)
     if resample_filter is not None:
         check_filter(op, x, resample_filter, "resample_filter")
@@ -122,7 +121,7 @@ def modulated_conv2d(
         checks.shape(op, "bias", bias, weight.shape[:1], f"one value for each output channel: {checks.about(weight)}")
         checks.same_device(op, "x", x, "bias", bias)
         checks.same_dtype(op, "x", x, "bias", bias)
-    convolution = (x, weight, styles, noise, up, down, pads, resample_filter, demodulate, flip_weight)
+    convolution = (x, weight, styles, noise, up, down, pads, resample_filter, bool(demodulate), bool(flip_weight))
     # The op's gradient reads φ' from y, which neither a gain of zero nor a negative slope leaves possible.
     if act in INSIDE and gain != 0 and alpha >= 0:
         y = torch.ops.smoothswap.modulated_conv2d(*convolution, bias, act, alpha, gain, clamp)
@@ -235,5 +234,6 @@ define(
     fake=_fake,
     setup=setup,
     backward=backward,
+    composed=reference,
 )
 backend.attach("modulated_conv2d", "reference", reference)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from smoothswap.core.errors import DerivativeError
 from smoothswap.ops import backend
 from smoothswap.ops.bias_act_grad import grad_reference
 from smoothswap.ops.define import define
@@ -93,7 +94,10 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
 
 
 def _backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
-    raise RuntimeError("modulated_conv2d_head has no derivative: modulated_conv2d's gradient was not asked to keep one")
+    raise DerivativeError(
+        "modulated_conv2d_head has no derivative: modulated_conv2d's gradient was not asked to keep one",
+        hint="Ask for it: torch.autograd.grad(..., create_graph=True).",
+    )
 
 
 define(
@@ -104,5 +108,6 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=reference,
 )
 backend.attach("modulated_conv2d_head", "reference", reference)

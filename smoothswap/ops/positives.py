@@ -20,6 +20,7 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
+from smoothswap.ops.transforms import linear, make_dual, split
 
 _HELD = 1 << 20  # values gathered at a time: 4 MiB of fp32
 
@@ -207,6 +208,15 @@ def _backward_pull(ctx: Any, h: Tensor) -> tuple[Tensor | None, ...]:
     return da, torch.ops.smoothswap.positive_pull(a, h, *positives).to(z.dtype), None, None, None
 
 
+def _composed_pull(
+    a: Tensor, z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None
+) -> Tensor:
+    """Linear in a and in z."""
+    (a, z), (da, dz) = split(a, z)
+    op, lists = torch.ops.smoothswap.positive_pull, (labels, offsets, indices)
+    return make_dual(op(a, z, *lists), op(da, z, *lists) + op(a, dz, *lists))
+
+
 define(
     "same_label_sum",
     "(Tensor v, Tensor labels) -> Tensor",
@@ -214,6 +224,7 @@ define(
     fake=_fake,
     setup=_setup_same,
     backward=_backward_same,
+    composed=linear(lambda *given: torch.ops.smoothswap.same_label_sum(*given)),
 )
 define(
     "listed_sum",
@@ -222,6 +233,7 @@ define(
     fake=_fake,
     setup=_setup_listed,
     backward=_backward_listed,
+    composed=linear(lambda *given: torch.ops.smoothswap.listed_sum(*given)),
 )
 define(
     "positive_pull",
@@ -230,6 +242,7 @@ define(
     fake=_fake_pull,
     setup=_setup_pull,
     backward=_backward_pull,
+    composed=_composed_pull,
 )
 backend.attach("positive_dots", "reference", dots_reference)
 backend.attach("positive_pull", "reference", pull_reference)

@@ -125,5 +125,6 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=reference,
 )
 backend.attach("scaled_conv2d", "reference", reference)

@@ -25,6 +25,7 @@ from smoothswap.ops import checks, collectives
 from smoothswap.ops.joint_batch import JointBatch
 from smoothswap.ops.layout import arithmetic, without_autocast
 from smoothswap.ops.supcon_loss import supcon_loss
+from smoothswap.ops.transforms import transformed
 
 EXCHANGES = ("gather", "ring")
 _REDUCTIONS = ("mean", "sum", "none")
@@ -64,7 +65,8 @@ def distributed_supcon_loss(
 
     Raises:
         ArgumentError: on every process, where one has z or labels of a wrong rank, dtype, device or length, z that is
-            not finite, a wrong option, or another D, dtype or option than the first.
+            not finite, a wrong option, or another D, dtype or option than the first; or where one is inside of a
+            transform of torch.func or of forward mode.
         NotImplementedError: a second derivative is asked for.
     """
     fault = _fault(z, labels, temperature, reduction, exchange)
@@ -72,6 +74,11 @@ def distributed_supcon_loss(
         if fault is not None:
             raise fault
         return supcon_loss(z, labels, temperature, reduction)
+    if fault is None and transformed():
+        fault = ArgumentError(
+            f"{_OP} goes through no transform of torch.func and no forward-mode differentiation on several processes",
+            hint="Use torch.autograd.grad, or supcon_loss, on one process, which goes through all of them.",
+        )
     sizes = _agree(fault, z, temperature, reduction, exchange, group)
     every = collectives.rows_of_all(labels.long().contiguous(), sizes, group)
     batch = JointBatch(sizes, every, float(temperature), exchange, group)
@@ -97,7 +104,7 @@ def _fault(z: Any, labels: Any, temperature: Any, reduction: Any, exchange: Any)
         for name, value, known in (("reduction", reduction, _REDUCTIONS), ("exchange", exchange, EXCHANGES)):
             if value not in known:
                 raise ArgumentError(f"{_OP}: unknown {name} {value!r}, expected {', '.join(known)}")
-        wrong = z.numel() - int(torch.isfinite(z.detach()).sum())
+        wrong = 0 if transformed() else z.numel() - int(torch.isfinite(z.detach()).sum())
         if wrong:
             raise ArgumentError(
                 f"{_OP}: z holds {wrong} values of {z.numel()} that are NaN or infinite",

@@ -20,7 +20,7 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import checks, supcon_lse  # noqa: F401  supcon_lse defines the ops called here
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
-from smoothswap.ops.positives import positive_dots
+from smoothswap.ops.positives import positive_dots, positive_sum
 
 _OP = "supcon_loss"
 
@@ -54,11 +54,11 @@ def supcon_loss(
     Raises:
         ArgumentError: wrong rank, dtype, device or length, a temperature ≤ 0 or not finite, an unknown reduction,
             neither or both of labels and positives; lists whose offsets fall or do not end at nnz, that name a vector
-            that is not there, or the anchor itself (under torch.compile the values of lists are not checked).
+            that is not there, or the anchor itself (under torch.compile and torch.func lists' values are not checked).
     """
     checks.floating(_OP, "z", z)
     checks.rank(_OP, "z", z, [2, 3], "[N, D] or [N, V, D]")
-    checks.positive(_OP, "temperature", temperature)
+    temperature = checks.positive(_OP, "temperature", temperature)
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"{_OP}: unknown reduction {reduction!r}, expected mean, sum or none")
     views = z.shape[1] if z.ndim == 3 else 1
@@ -69,7 +69,7 @@ def supcon_loss(
         offsets, indices = _lists(flat, positives)
     else:
         labels, offsets, indices = _labels(z, labels, views), None, None
-    loss, _, count = torch.ops.smoothswap.supcon_loss(flat, labels, offsets, indices, float(temperature))
+    loss, _, count = torch.ops.smoothswap.supcon_loss(flat, labels, offsets, indices, temperature)
     if reduction == "none":
         return loss.reshape(z.shape[:-1])  # type: ignore[no-any-return]
     if reduction == "sum":
@@ -105,8 +105,7 @@ def _lists(z: Tensor, lists: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         checks.same_device(_OP, "z", z, name, tensor)
     offsets, indices = (tensor.long() for tensor in lists)
     checks.shape(_OP, names[0], offsets, [z.shape[0] + 1], f"one for each vector, and the end; z: {checks.about(z)}")
-    # Reading values would break a compiled graph in two.
-    if not torch.compiler.is_compiling():
+    if checks.values_readable():  # it would break a compiled graph in two
         _check_lists(offsets, indices)
     return offsets, indices
 
@@ -166,6 +165,17 @@ def _backward(ctx: Any, g_loss: Tensor, g_lse: Tensor, _: Tensor | None) -> tupl
     return dz.to(z.dtype), None, None, None, None
 
 
+def _composed(
+    z: Tensor, labels: Tensor | None, offsets: Tensor | None, indices: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss, of ops that each know their tangents."""
+    lse = torch.ops.smoothswap.supcon_lse(z, temperature)
+    v = z.to(lse.dtype)
+    similar = (v * positive_sum(v, labels, offsets, indices)).sum(1)
+    count = positive_sum(torch.ones_like(lse)[:, None], labels, offsets, indices)[:, 0]
+    return torch.where(count > 0, lse - similar / (temperature * count.clamp(min=1)), 0), lse, count
+
+
 define(
     "supcon_loss",
     "(Tensor z, Tensor? labels, Tensor? offsets, Tensor? indices, float temperature)"
@@ -174,4 +184,5 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=_composed,
 )

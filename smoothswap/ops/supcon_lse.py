@@ -17,11 +17,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from smoothswap.core.errors import DerivativeError
 from smoothswap.ops import backend
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
+from smoothswap.ops.transforms import refused
 
 _TILE = 1 << 21  # similarities held at a time: 8 MiB of fp32
 
@@ -149,7 +152,45 @@ def _setup_grad_grad(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Te
 
 def _backward_grad_grad(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     # An op without a registered gradient would silently count as a constant.
-    raise NotImplementedError("supcon_loss has first and second derivatives, no third")
+    raise DerivativeError("supcon_loss has first and second derivatives, no third", hint=_INSTEAD)
+
+
+def _composed(z: Tensor, temperature: float) -> Tensor:
+    """The lse [N] of z [N, D], of ops that have every derivative; some rows at a time."""
+    with without_autocast(z):
+        z = z.to(arithmetic(z.dtype))
+        if z.shape[0] < 2:
+            return z.new_full(z.shape[:1], -math.inf)
+        lse = []
+        for rows in tiles(z.shape[0], z.shape[0]):
+            s = _similarities(z, rows, temperature)
+            most = s.detach().amax(1)  # not logsumexp, whose tangent has no gradient
+            lse.append(most + (s - most[:, None]).exp().sum(1).log())
+        return torch.cat(lse)
+
+
+def _composed_grad(g: Tensor, z: Tensor, lse: Tensor, temperature: float) -> Tensor:
+    """The gradient dz [N, D], likewise."""
+    with without_autocast(z):
+        z = z.to(lse.dtype)
+        g, lse = settled(g, lse) if z.shape[0] < 2 else (g, lse)
+        dz = torch.zeros_like(z)
+        for rows in tiles(z.shape[0], z.shape[0]):
+            w = (_similarities(z, rows, temperature) - lse[rows, None]).exp() * g[rows, None]
+            dz = dz + w.T @ z[rows] + F.pad(w @ z, (0, 0, rows.start, z.shape[0] - rows.stop))
+        return dz / temperature
+
+
+def _similarities(z: Tensor, rows: slice, temperature: float) -> Tensor:
+    """Similarities s [rows, N] of z [N, D]; −∞ of a vector with itself."""
+    own = torch.arange(z.shape[0], device=z.device)
+    return (z[rows] @ z.T / temperature).masked_fill(own[rows, None] == own, -math.inf)
+
+
+_NO_THIRD = "a third derivative of supcon_loss"
+_INSTEAD = (
+    "Write the loss with its N × N similarities in stock PyTorch: torch.logsumexp has derivatives of every order."
+)
 
 
 define(
@@ -159,6 +200,7 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=_composed,
 )
 define(
     "supcon_lse_grad",
@@ -167,6 +209,7 @@ define(
     fake=_fake_grad,
     setup=_setup_grad,
     backward=_backward_grad,
+    composed=_composed_grad,
 )
 define(
     "supcon_lse_grad_grad",
@@ -175,6 +218,7 @@ define(
     fake=_fake_grad_grad,
     setup=_setup_grad_grad,
     backward=_backward_grad_grad,
+    composed=refused(_NO_THIRD, _INSTEAD),
 )
 backend.attach("supcon_lse", "reference", lse_reference)
 backend.attach("supcon_lse_grad", "reference", lse_grad_reference)

@@ -16,10 +16,12 @@ from typing import Any
 
 from torch import Tensor
 
+from smoothswap.core.errors import DerivativeError
 from smoothswap.ops import backend
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, without_autocast
 from smoothswap.ops.supcon_lse import rows_lse_reference, settled, tiles, without_self
+from smoothswap.ops.transforms import refused
 
 
 def rows_grad_reference(
@@ -88,7 +90,10 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     # An op without a registered gradient would silently count as a constant.
-    raise NotImplementedError("supcon_rows_lse and supcon_rows_grad have no derivatives: use supcon_lse")
+    raise DerivativeError("supcon_rows_lse and supcon_rows_grad have no derivatives", hint=_INSTEAD)
+
+
+_INSTEAD = "Use supcon_loss with all vectors on one process, which has first and second derivatives."
 
 
 define(
@@ -98,6 +103,7 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=refused("supcon_rows_lse", _INSTEAD),
 )
 define(
     "supcon_rows_grad",
@@ -107,6 +113,7 @@ define(
     fake=_fake_grad,
     setup=_setup,
     backward=_backward,
+    composed=refused("supcon_rows_grad", _INSTEAD),
 )
 backend.attach("supcon_rows_lse", "reference", rows_lse_reference)
 backend.attach("supcon_rows_grad", "reference", rows_grad_reference)

@@ -23,6 +23,7 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
 from smoothswap.ops.define import define
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
+from smoothswap.ops.transforms import has_tangent
 
 
 def upfirdn2d(
@@ -57,7 +58,7 @@ def upfirdn2d(
     checks.floating(op, "x", x)
     checks.rank(op, "x", x, [4], "[B, C, H, W]")
     ups, downs, pads = checks.pair(op, "up", up), checks.pair(op, "down", down), checks.padding4(op, padding)
-    checks.finite(op, "gain", gain)
+    gain = checks.number(op, "gain", gain)
     if f is not None:
         check_filter(op, x, f)
     height, width = output_size(x, f, ups, downs, pads)
@@ -70,7 +71,7 @@ def upfirdn2d(
             f"{x.shape[3] * ups[0] + pads[0] + pads[1]} pixels, filter of {taps_h} × {taps_w} taps",
             hint="Use a larger image, more padding or a shorter filter.",
         )
-    return torch.ops.smoothswap.upfirdn2d(x, f, ups, downs, pads, flip_filter, float(gain))  # type: ignore[no-any-return]
+    return torch.ops.smoothswap.upfirdn2d(x, f, ups, downs, pads, bool(flip_filter), gain)  # type: ignore[no-any-return]
 
 
 def check_filter(op: str, x: Tensor, f: Tensor, name: str = "f") -> None:
@@ -80,9 +81,9 @@ def check_filter(op: str, x: Tensor, f: Tensor, name: str = "f") -> None:
     checks.same_device(op, "x", x, name, f)
     if f.numel() == 0:
         raise ArgumentError(f"{op}: {name} has no taps", f"{name}: {checks.about(f)}")
-    if f.requires_grad:
+    if f.requires_grad or has_tangent(f):
         raise ArgumentError(
-            f"{op}: {name} requires grad, but filters are constants here",
+            f"{op}: {name} {'requires grad' if f.requires_grad else 'has a tangent'}, but filters are constants here",
             f"{name}: {checks.about(f)}",
             hint=f"Pass {name}.detach(), or use torch.nn.functional.conv2d to learn a filter.",
         )
@@ -90,7 +91,10 @@ def check_filter(op: str, x: Tensor, f: Tensor, name: str = "f") -> None:
 
 def filter_size(f: Tensor | None) -> tuple[int, int]:
     """Taps (vertical, horizontal) of a filter [K], [Kh, Kw] or None."""
-    return (1, 1) if f is None else (f.shape[0], f.shape[-1])
+    if f is None:
+        return 1, 1
+    # As torch.jit.trace shows them, sizes are tensors.
+    return checks.integer("filter", "size", f.shape[0]), checks.integer("filter", "size", f.shape[-1])
 
 
 def output_size(
@@ -130,12 +134,7 @@ def reference(
                 y = _resample(y, taps[:, None], (1, up[1]), (1, down[1]), (0, 0, top, bottom))
             else:
                 y = _resample(y, taps * gain, up, down, padding)
-        return _fresh(y.to(dtype).contiguous(memory_format=layout), x)
-
-
-def _fresh(y: Tensor, x: Tensor) -> Tensor:
-    """A custom op must not return its input: copies where nothing was to be done."""
-    return y.clone() if y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() else y
+        return y.to(dtype).contiguous(memory_format=layout)
 
 
 def _pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
@@ -223,5 +222,6 @@ define(
     fake=_fake,
     setup=_setup,
     backward=_backward,
+    composed=reference,
 )
 backend.attach("upfirdn2d", "reference", reference)

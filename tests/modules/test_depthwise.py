@@ -63,3 +63,17 @@ def test_bfloat16_under_autocast(stride: int) -> None:
     assert own.weight.grad is not None
     assert theirs.weight.grad is not None
     torch.testing.assert_close(own.weight.grad, theirs.weight.grad, atol=0.2, rtol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_transforms() -> None:
+    own, theirs = (module.double() for module in twins(4, 3, 2))
+    theirs.load_state_dict(own.state_dict())
+    x = torch.randn((2, 4, 6, 5), dtype=torch.float64)
+    for apply in (
+        lambda f: torch.func.jvp(f, (x,), (x.cos(),)),
+        lambda f: torch.func.jacfwd(f)(x),
+        lambda f: torch.func.grad(lambda x: f(x).sin().sum())(x),
+        lambda f: torch.func.vmap(torch.func.grad(lambda x: f(x).sin().sum()))(torch.stack([x, -x])),
+    ):
+        torch.testing.assert_close(apply(own), apply(theirs))

@@ -70,3 +70,17 @@ def test_frozen_slopes_get_no_gradient_and_files_fit() -> None:
     own(x).sum().backward()
     assert own.weight.grad is None
     assert own.state_dict().keys() == theirs.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_transforms() -> None:
+    own, theirs = (module.double() for module in twins(4))
+    theirs.load_state_dict(own.state_dict())
+    x = torch.randn((2, 4, 3), dtype=torch.float64)
+    for apply in (
+        lambda f: torch.func.jvp(f, (x,), (x.cos(),)),
+        lambda f: torch.func.jacfwd(f)(x),
+        lambda f: torch.func.grad(lambda x: f(x).sin().sum())(x),
+        lambda f: torch.func.vmap(torch.func.grad(lambda x: f(x).sin().sum()))(torch.stack([x, -x])),
+    ):
+        torch.testing.assert_close(apply(own), apply(theirs))

@@ -15,6 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from processes import EndedError, in_processes
 from torch import Tensor, nn
+from torch.func import grad, jvp, vmap
 from torch.nn.parallel import DistributedDataParallel
 
 from smoothswap.core.errors import ArgumentError
@@ -243,6 +244,38 @@ def test_without_other_processes_it_is_supcon_loss() -> None:
         distributed_supcon_loss(z, labels, exchange="post")
     with pytest.raises(ArgumentError, match="NaN or infinite"):
         distributed_supcon_loss(z * torch.inf, labels)
+
+
+def test_without_other_processes_it_goes_through_transforms_as_supcon_loss_does() -> None:
+    z, labels = joint(LABELS)
+    of = {
+        loss: jvp(lambda v, f=loss: f(v, labels, TAU), (z,), (z.cos(),))
+        for loss in (distributed_supcon_loss, supcon_loss)
+    }
+    torch.testing.assert_close(of[distributed_supcon_loss], of[supcon_loss])
+    assert of[supcon_loss][1] != 0
+
+
+def transformed() -> list[str]:
+    """What each process hears of a transform that one alone is inside of, and of one that both are."""
+    z, labels = joint(LABELS)
+    heard = []
+    for apply in (lambda f: jvp(f, (z,), (z,)), lambda f: vmap(grad(f))(z[None]), lambda f: f(z)):
+        if dist.get_rank() and not heard:
+            apply = lambda f: f(z)  # noqa: E731
+        try:
+            apply(lambda v: distributed_supcon_loss(v, labels))
+            heard.append("fine")
+        except ArgumentError as error:
+            heard.append(str(error))
+    return heard
+
+
+def test_a_transform_on_one_process_is_refused_on_all() -> None:
+    for one, both, plain in in_processes(2, transformed):
+        assert "supcon_loss, on one process" in one
+        assert "supcon_loss, on one process" in both
+        assert plain == "fine"
 
 
 def die_in_the_middle() -> str:

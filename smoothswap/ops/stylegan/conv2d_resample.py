@@ -52,8 +52,8 @@ def conv2d_resample(
         checks.same_dtype(op, "x", x, name, tensor)
     checks.rank(op, "x", x, [4], "[N, I, H, W]")
     checks.rank(op, "w", w, [4], "[O, I / groups, kh, kw]")
-    for name, factor in (("up", up), ("down", down), ("groups", groups)):
-        checks.pair(op, name, factor)
+    up, down = checks.count(op, "up", up), checks.count(op, "down", down)
+    groups = checks.count(op, "groups", groups)
     if w.shape[1] * groups != x.shape[1] or w.shape[0] % groups:
         raise ArgumentError(
             f"{op}: w takes {w.shape[1]} channels in each of {groups} groups, expected {x.shape[1]} together",

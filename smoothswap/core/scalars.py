@@ -1,0 +1,12 @@
+"""Numbers of numpy, taken wherever Python's are."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """Python's own value for a scalar of numpy (np.int64, np.float32, np.bool_, …); anything else as it is."""
+    numpy = sys.modules.get("numpy")  # where nobody has imported it, no value is numpy's
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value

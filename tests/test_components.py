@@ -60,3 +60,31 @@ def test_a_model_survives_its_file(tmp_path: object) -> None:
     header, _ = weights.read(path)
     assert header["notes"] == {"images": 3}
     assert header["name"] == "small_resnet"
+
+
+MODELS = [row for row in ROWS if row.kind in ("generator", "discriminator", "embedder") and row.name != "dlib_resnet"]
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # weights that a model brings along
+@pytest.mark.parametrize("row", MODELS, ids=_name)
+def test_a_model_is_built_where_the_program_wants_it(row: Component) -> None:
+    import torch
+
+    with torch.device("meta"):  # it stands for a GPU
+        model = smoothswap.build(row.name, kind=row.kind).eval()
+        size = getattr(model.config, "image_size", None) or model.expects.size
+        images = torch.rand(2, 3, size, size)
+        result = model(images, torch.rand(2, model.identity_dim)) if row.kind == "generator" else model(images)
+    named = [*model.named_parameters(), *model.named_buffers()]
+    assert [name for name, tensor in named if tensor.device.type != "meta"] == []
+    assert result.device.type == "meta"
+    assert result.shape[0] == 2
+
+
+@pytest.mark.parametrize("name", ["adagn", "adain", "add", "modulated"])
+def test_an_injection_is_built_where_the_program_wants_it(name: str) -> None:
+    import torch
+
+    with torch.device("meta"):
+        model = smoothswap.build(name, kind="injection", channels=8, embedding_dim=4)
+    assert {tensor.device.type for tensor in [*model.parameters(), *model.buffers()]} == {"meta"}

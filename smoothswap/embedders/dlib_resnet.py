@@ -58,7 +58,7 @@ class DlibResNet(nn.Module):
         self._network = dlib.face_recognition_model_v1(str(file))
         digest = hashlib.sha256(file.read_bytes()).digest()
         # The weights are dlib's; their digest stands for them where a model's weights are identified.
-        self.register_buffer("weights_sha256", torch.frombuffer(bytearray(digest), dtype=torch.uint8))
+        self.register_buffer("weights_sha256", torch.tensor(list(digest), dtype=torch.uint8))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images [B, 3, 150, 150], RGB in [0, 255], rounded to whole grey levels.

@@ -24,7 +24,8 @@ class FirFilter(nn.Module):
         super().__init__()
         self.filtered = bool(kernel)
         self.taps = len(kernel)
-        self.register_buffer("kernel", setup_filter(kernel or (1.0,)), persistent=False)
+        taps = setup_filter(kernel or (1.0,), torch.get_default_device())  # as nn.Parameters are
+        self.register_buffer("kernel", taps, persistent=False)
 
 
 class Upsample(FirFilter):

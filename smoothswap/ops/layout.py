@@ -22,8 +22,13 @@ def arithmetic(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
+def autocasts(x: Tensor) -> bool:
+    """Whether autocast is on for x's device; PyTorch refuses the question for tensors without data."""
+    return not x.is_meta and torch.is_autocast_enabled(x.device.type)
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """Keeps autocast from narrowing the stock ops inside a kernel, whose dtype the op has already settled."""
-    if torch.is_autocast_enabled(x.device.type):
+    if autocasts(x):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()

@@ -101,7 +101,7 @@ class FrozenConv2d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve x [B, in, H, W]."""
         device, dtype = x.device.type, x.dtype
-        if torch.is_autocast_enabled(device):
+        if device != "meta" and torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
         x, weight, bias = x.to(dtype), self.weight.to(dtype), self.bias.to(dtype)
         if self.size == 1 and _layout(x) is torch.channels_last:

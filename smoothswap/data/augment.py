@@ -66,7 +66,7 @@ class Augment:
         if generator.device.type != "cpu":
             raise ArgumentError(f"the generator is on {generator.device}, but one on the CPU is needed")
         config = self.config
-        draws = torch.rand(20, len(images), generator=generator).to(images.device)
+        draws = torch.rand(20, len(images), generator=generator, dtype=torch.float32).to(images.device)
         x = _move(images.float(), draws[:5], config)
         x = _colour(x, draws[5:11], config)
         x = _blur(x, draws[11:13], config)
@@ -79,7 +79,7 @@ def _move(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
     """Mirror, shift, zoom and turn in one resampling, the border reflected; draws [5, B] in [0, 1)."""
     if not (config.flip or config.shift or config.zoom or config.turn):
         return x
-    mirror = torch.where(draws[0] < config.flip, -1.0, 1.0)
+    mirror = 1.0 - 2.0 * (draws[0] < config.flip).to(draws.dtype)
     shift = 2.0 * config.shift * _signed(draws[1:3])  # the grid spans -1 … 1, so a whole side is 2
     size = 1.0 / (1.0 + config.zoom * _signed(draws[3]))
     angle = math.radians(config.turn) * _signed(draws[4])
@@ -136,7 +136,7 @@ def _shrink(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
 def _erase(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
     """Cover a rectangle of some pictures with mid-grey, 0; draws [5, B]."""
     chosen = (draws[0] < config.erase)[:, None]
-    places = (torch.arange(x.shape[3], device=x.device) + 0.5) / x.shape[3]
+    places = (torch.arange(x.shape[3], device=x.device, dtype=x.dtype) + 0.5) / x.shape[3]
     half = 0.5 * config.erase_side * draws[3:5]
     rows = (places - draws[1][:, None]).abs() < half[0][:, None]
     columns = (places - draws[2][:, None]).abs() < half[1][:, None]

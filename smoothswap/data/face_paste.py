@@ -88,7 +88,7 @@ def bend(picture: Tensor, points: Points, chance: np.random.Generator, strength:
     stretch = torch.from_numpy(chance.normal(0, strength, 2)).float()
     knots = torch.from_numpy(chance.normal(0, 0.4 * strength, (1, 2, _KNOTS, _KNOTS))).float()
     waves = F.interpolate(knots, size=(S, S), mode="bicubic", align_corners=True)[0].movedim(0, -1)
-    from_middle = own - torch.tensor([0.0, _MIDDLE])
+    from_middle = own - torch.tensor([0.0, _MIDDLE], dtype=torch.float32)
     moved = Similarity(face.turn, 0)((from_middle * stretch + waves) * near[..., None])
     bent = _sample(picture, _places(S) + moved)
     at = torch.from_numpy(points).float()
@@ -110,7 +110,7 @@ class Shape:
     def draw(cls, chance: np.random.Generator, strength: float) -> Shape:
         """One by chance; every knot's shift has this standard deviation, in distances between the eyes."""
         knots = torch.from_numpy(chance.normal(0, strength, (1, 2, _KNOTS, _KNOTS))).float()
-        flipped = knots.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
+        flipped = knots.flip(-1) * torch.tensor([-1.0, 1.0], dtype=torch.float32)[:, None, None]
         return cls((knots + flipped) / 2**0.5)
 
     def __call__(self, picture: Tensor, points: Points) -> tuple[Tensor, Points]:
@@ -125,7 +125,7 @@ class Shape:
     def _moved(self, places: Tensor, points: Points) -> Tensor:
         """[H, W, 2] shifts at places [H, W, 2], as shares of the side; none outside of the face's square."""
         face = Similarity.fit(FACE, points)
-        square = (face.inverse()(places) - torch.tensor([0.0, _MIDDLE])) / _HALF
+        square = (face.inverse()(places) - torch.tensor([0.0, _MIDDLE], dtype=torch.float32)) / _HALF
         near = 1 - square.abs().amax(-1, keepdim=True).clamp(max=1) ** 4
         shifts = F.grid_sample(self.knots, square[None], mode="bicubic", padding_mode="border", align_corners=True)[
             0
@@ -157,7 +157,11 @@ def laid_over(picture: Tensor, points: Points, wanted: Points, chance: np.random
 def mouth_of(picture: Tensor, points: Points) -> Tensor:
     """[40] a coarse picture of the mouth, without its brightness and contrast."""
     half, top, bottom = _MOUTH
-    y, x = torch.meshgrid(torch.linspace(top, bottom, 5), torch.linspace(-half, half, 8), indexing="ij")
+    down, across = (
+        torch.linspace(top, bottom, 5, dtype=torch.float32),
+        torch.linspace(-half, half, 8, dtype=torch.float32),
+    )
+    y, x = torch.meshgrid(down, across, indexing="ij")
     patch = _sample(picture.mean(0, keepdim=True), Similarity.fit(FACE, points)(torch.stack([x, y], -1))).flatten()
     return (patch - patch.mean()) / (patch.std() + 0.02)
 
@@ -211,12 +215,12 @@ class Tone:
 
     def __call__(self, picture: Tensor) -> Tensor:
         """A picture [3, S, S] in that light."""
-        return picture.clamp(0, 1) ** self.gamma * torch.tensor(self.gains)[:, None, None]
+        return picture.clamp(0, 1) ** self.gamma * torch.tensor(self.gains, dtype=torch.float32)[:, None, None]
 
 
 def _places(size: int) -> Tensor:
     """[S, S, 2] x, y of the pixels' centres."""
-    line = (torch.arange(size) + 0.5) / size
+    line = (torch.arange(size, dtype=torch.float32) + 0.5) / size
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
 
 

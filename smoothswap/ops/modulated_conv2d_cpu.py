@@ -127,7 +127,7 @@ def _winograd(
     native, layout = torch.ops.smoothswap_native, memory_format(x)
     x, weight = x.contiguous(memory_format=layout), weight.contiguous()
     before, after, bias = (None if t is None else t.contiguous() for t in (before, after, bias))
-    space = torch.empty(native.winograd_space(x.shape[1], y.shape[1]) + 16)
+    space = torch.empty(native.winograd_space(x.shape[1], y.shape[1]) + 16, dtype=torch.float32)
     left, _, top, _ = padding
     native.winograd(
         *(x, weight, before, after, noise, bias, y, space, top, left, exchanged, reverse),

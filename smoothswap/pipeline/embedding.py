@@ -248,7 +248,7 @@ def _vectors(embedder: nn.Module, crops: list[Crop], *, mirrored: bool) -> npt.N
     from smoothswap.modules.face_input import face_values
     from smoothswap.modules.outputs import check_vectors
 
-    like = next(embedder.parameters(), torch.empty(0))
+    like = next(embedder.parameters(), torch.empty(0, dtype=torch.float32))
     images = torch.from_numpy(np.stack(crops)).to(like.device)
     with torch.inference_mode():
         faces = face_values(images, embedder.expects).to(like.dtype)  # type: ignore[arg-type]

@@ -328,6 +328,6 @@ def _to_tensor(crops: Sequence[Crop], module: nn.Module) -> Tensor:
     """Crops [S, S, 3] in [0, 1] as a tensor [B, 3, S, S] in [-1, 1], where and as the module's weights are."""
     import torch
 
-    like = next(module.parameters(), torch.empty(0))
+    like = next(module.parameters(), torch.empty(0, dtype=torch.float32))
     images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
     return (images * 2 - 1).to(like)

@@ -207,7 +207,7 @@ class EmbedderWork:
         faces = self.augment(batch.images, torch.default_generator)  # seeded anew at each step by the loop
         # As many parts in every process, whatever the size of its share.
         parts = zip(faces.tensor_split(recipe.accumulate), batch.labels.tensor_split(recipe.accumulate), strict=True)
-        total = torch.zeros((), device=fabric.device)
+        total = torch.zeros((), device=fabric.device, dtype=torch.float32)
         for faces, labels in parts:
             with fabric.autocast():
                 z = self.embedder(to_face_input(faces, self.embedder.expects))  # type: ignore[arg-type]

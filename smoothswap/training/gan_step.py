@@ -114,7 +114,7 @@ class GanStep:
             batch = replace(batch, z_swapped=tuple(self._judge(swapped)))
 
         values: dict[str, Tensor] = {}
-        total = torch.zeros((), device=swapped.device)
+        total = torch.zeros((), device=swapped.device, dtype=torch.float32)
         by_logits = [(loss, weight) for loss, weight in active if "logits" in loss.needs]
         if by_logits:
             numbers, gradients = self._train_discriminator(batch, by_logits, real, inputs.knows, with_r1=with_r1)
@@ -231,7 +231,7 @@ def blend_identities(z: list[Tensor], free: Tensor, share: float) -> list[Tensor
         The same, where a share of the free ones lies on the great circle to the next free one, at a random place.
     """
     rows = free.nonzero().flatten()
-    drawn, place = torch.rand(len(rows)) < share, torch.rand(len(rows), 1)
+    drawn, place = torch.rand(len(rows), dtype=torch.float32) < share, torch.rand(len(rows), 1, dtype=torch.float32)
     if len(rows) < 2 or not bool(drawn.any()):
         return z
     made = []

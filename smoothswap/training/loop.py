@@ -345,7 +345,7 @@ class Loop:
             return False
         stop = listener.signal or (_TIME_OVER if self.deadline.over(rarely=not alone) else 0)
         if not alone:
-            flag = torch.tensor(float(stop), device=self.fabric.device)
+            flag = torch.tensor(float(stop), device=self.fabric.device, dtype=torch.float32)
             self.fabric.all_reduce(flag, reduce_op="max")
             stop = int(flag)
         self._stop = stop

@@ -62,7 +62,7 @@ def _by_rounds(x: Tensor) -> Tensor:
 
 def _by_gram(x: Tensor) -> Tensor:
     gram = x @ x.T
-    product = torch.eye(len(gram), device=gram.device)
+    product = torch.eye(len(gram), device=gram.device, dtype=gram.dtype)
     for _ in range(ROUNDS):
         step = _polynomial(gram)
         product = product @ step
@@ -121,7 +121,7 @@ class Muon(Adam):
     def _move(self, weight: Tensor, lr: float) -> None:
         state = self.state[weight]
         if not state:  # Adam's code reads "step" of every weight when a state is loaded
-            state["step"], state["momentum"] = torch.zeros(()), torch.zeros_like(weight)
+            state["step"], state["momentum"] = torch.zeros((), dtype=torch.float32), torch.zeros_like(weight)
         state["step"] += 1
         momentum, gradient = state["momentum"], cast(Tensor, weight.grad)
         momentum.lerp_(gradient, 1 - MOMENTUM)

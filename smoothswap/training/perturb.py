@@ -30,7 +30,8 @@ def perturb(images: Tensor, strength: float) -> Tensor:
     if strength == 0:
         return images
     B = images.shape[0]
-    draws = torch.rand(7, B, device=images.device)
+    draws = torch.rand(7, B, device=images.device, dtype=torch.float32)
+    draws = draws.to(torch.promote_types(images.dtype, draws.dtype))
     signed = 2 * draws - 1
     mirror = 1 - 2 * (draws[0] < 0.5 * strength).float()
     size = 1 + strength * _SCALE * signed[1]

@@ -88,8 +88,8 @@ class Factors:
         look = dict.fromkeys(APPEARANCE_FACTORS, 0.5) | dict.fromkeys(
             ("hair_parting", "hair_bun", "hair_grey", "hair_length", "hair_fringe", "beard", "moustache", "freckles",
              "mark_size", "mark_x", "mark_y"), 0.0)  # fmt: skip
-        identity = torch.tensor([look.get(name, 0.0) for name in IDENTITY_FACTORS])
-        light = torch.tensor([-0.5, 0.5, 0.7, 0.5, 0.1])
+        identity = torch.tensor([look.get(name, 0.0) for name in IDENTITY_FACTORS], dtype=torch.float32)
+        light = torch.tensor([-0.5, 0.5, 0.7, 0.5, 0.1], dtype=torch.float32)
         background = torch.tensor(
             [
                 0.6,
@@ -115,9 +115,10 @@ class Factors:
                 0.4,
                 1,
                 0.3,
-            ]
+            ],
+            dtype=torch.float32,
         )
-        zeros = torch.zeros(count, len(EXPRESSION_FACTORS)), torch.zeros(count, 3)
+        zeros = identity.new_zeros(count, len(EXPRESSION_FACTORS)), identity.new_zeros(count, 3)
         return cls(identity.repeat(count, 1), *zeros, light.repeat(count, 1), background.repeat(count, 1))
 
     def to(self, device: torch.device | str) -> Factors:

@@ -93,9 +93,9 @@ class Population:
 
 def shape(seed: int, group: int, person: int) -> Tensor:
     """Shape factors of one person."""
-    return (torch.randn(len(SHAPE_FACTORS), generator=_draws(seed, "shape", group, person)) * SPREAD).clamp(
-        -LIMIT, LIMIT
-    )
+    return (
+        torch.randn(len(SHAPE_FACTORS), generator=_draws(seed, "shape", group, person), dtype=torch.float32) * SPREAD
+    ).clamp(-LIMIT, LIMIT)
 
 
 def appearance(seed: int, group: int) -> Tensor:
@@ -103,7 +103,7 @@ def appearance(seed: int, group: int) -> Tensor:
     draws = _draws(seed, "appearance", group)
 
     def u(low: float = 0.0, high: float = 1.0) -> float:
-        return low + (high - low) * float(torch.rand((), generator=draws))
+        return low + (high - low) * float(torch.rand((), generator=draws, dtype=torch.float32))
 
     bearded = u() < 0.5  # such groups tend to short hair and heavy brows
     tone = u() ** 0.8
@@ -141,17 +141,17 @@ def appearance(seed: int, group: int) -> Tensor:
         look["hair_bun"] = u(0.8, 1.0)
     if look["hair_bun"] == 0.0 and u() < 0.35:
         look["hair_fringe"] = u(0.3, 0.9)
-    return torch.tensor([look[name] for name in APPEARANCE_FACTORS])
+    return torch.tensor([look[name] for name in APPEARANCE_FACTORS], dtype=torch.float32)
 
 
 def scene(draws: torch.Generator, identity: Tensor) -> Factors:
     """Everything but the person, drawn anew: B = 1, of `identity` [I]."""
 
     def u(low: float = 0.0, high: float = 1.0) -> float:
-        return low + (high - low) * float(torch.rand((), generator=draws))
+        return low + (high - low) * float(torch.rand((), generator=draws, dtype=torch.float32))
 
     def n(spread: float, limit: float) -> float:
-        return max(-limit, min(limit, spread * float(torch.randn((), generator=draws))))
+        return max(-limit, min(limit, spread * float(torch.randn((), generator=draws, dtype=torch.float32))))
 
     speaking = u() < 0.45
     mood = {
@@ -182,10 +182,10 @@ def scene(draws: torch.Generator, identity: Tensor) -> Factors:
     values |= {"shoulder_width": u(0.8, 1.3), "collar": u()}
     return Factors(
         identity.unsqueeze(0),
-        torch.tensor([[mood[name] for name in EXPRESSION_FACTORS]]),
-        torch.tensor([pose]),
-        torch.tensor([light]),
-        torch.tensor([[values[name] for name in BACKGROUND_FACTORS]]),
+        torch.tensor([[mood[name] for name in EXPRESSION_FACTORS]], dtype=torch.float32),
+        torch.tensor([pose], dtype=torch.float32),
+        torch.tensor([light], dtype=torch.float32),
+        torch.tensor([[values[name] for name in BACKGROUND_FACTORS]], dtype=torch.float32),
     )
 
 

@@ -104,8 +104,8 @@ def _tight(device: torch.device) -> bool:
 def _render(factors: Factors, size: int, supersample: int, device: torch.device) -> Rendered:
     chunk = max(1, rays_at_once(device) // (size * supersample) ** 2)
     if len(factors) == 0:
-        empty = torch.zeros(0, 1, size, size, device=device)
-        return Rendered(empty.expand(0, 3, size, size), empty, empty, torch.zeros(0, 5, 2, device=device))
+        empty = torch.zeros(0, 1, size, size, device=device, dtype=torch.float32)
+        return Rendered(empty.expand(0, 3, size, size), empty, empty, empty.new_zeros(0, 5, 2))
     anatomy = build_anatomy(factors)
     slices = [slice(i, i + chunk) for i in range(0, len(factors), chunk)]
     parts = [_render_chunk(factors.select(part), anatomy.select(part), size, supersample) for part in slices]

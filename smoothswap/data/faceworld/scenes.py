@@ -22,7 +22,7 @@ class Scenes:
 
     def __init__(self, population: Population, count: int) -> None:
         self._population = population
-        self._rows = torch.empty(count, sum(_WIDTHS))
+        self._rows = torch.empty(count, sum(_WIDTHS), dtype=torch.float32)
         self._known = bytearray(count)
 
     def __len__(self) -> int:

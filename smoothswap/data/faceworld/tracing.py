@@ -75,7 +75,7 @@ def trace(head: Head, turn: Tensor, size: int, tight: bool = True) -> Hits:
     start = torch.stack([x, y, torch.full_like(x, NEAR)]).expand(count, -1, -1)
     origin = to_head(start, turn)
     radius = 1.5 / coarse  # a cell's half diagonal is 1.41 / coarse
-    depth = torch.zeros(count, x.numel(), device=device)
+    depth = torch.zeros(count, x.numel(), device=device, dtype=x.dtype)
     _march(head, origin, away, depth, COARSE_STEPS, radius)
     active = depth < NEAR - FAR
 

@@ -18,9 +18,9 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
 from smoothswap.ops.activations import ACTIVATIONS, derivative_from_output
 from smoothswap.ops.bias_act_grad import add_bias, like, sum_channels
-from smoothswap.ops.define import define
+from smoothswap.ops.define import define, for_onnx
 from smoothswap.ops.gradients import weight_gradients_wanted
-from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
+from smoothswap.ops.layout import arithmetic, autocasts, memory_format, without_autocast
 
 
 def bias_act(
@@ -67,10 +67,11 @@ def bias_act(
                 f"x: {checks.about(x)}",
                 f"b: {checks.about(b)}",
             )
-        if torch.is_autocast_enabled(x.device.type):
+        if autocasts(x):
             b = b.to(x.dtype)
         checks.same_dtype(op, "x", x, "b", b)
-    return torch.ops.smoothswap.bias_act(x, b, dim, act, alpha, gain, clamp)  # type: ignore[no-any-return]
+    run = reference if for_onnx() else torch.ops.smoothswap.bias_act
+    return run(x, b, dim, act, alpha, gain, clamp)
 
 
 def settings(

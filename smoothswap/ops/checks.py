@@ -150,12 +150,10 @@ def padding4(op: str, value: int | Sequence[int]) -> tuple[int, int, int, int]:
 
 def _integers(value: int | Sequence[int]) -> list[int] | None:
     """One integer or several as a list; None where any is none."""
-    one = _integer(value)
-    if one is not None:
-        return [one]
     try:
-        values = [_integer(each) for each in value]  # type: ignore[union-attr]
-    except TypeError:
+        given = value if isinstance(value, (list, tuple)) or _integer(value) is None else [value]
+        values = [_integer(each) for each in given]  # type: ignore[union-attr]
+    except TypeError:  # neither an integer nor something to walk through
         return None
     return None if any(each is None for each in values) else values
 

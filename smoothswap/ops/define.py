@@ -44,6 +44,12 @@ def define(
     torch.library.register_vmap(op, transforms.one_by_one(getattr(getattr(torch.ops, NAMESPACE), name)))
 
 
+def for_onnx() -> bool:
+    """Whether a model is being exported to ONNX, which knows PyTorch's own ops alone."""
+    # The question itself costs as much as a small op, so it is put where somebody traces.
+    return (torch.compiler.is_compiling() or torch._C._is_tracing()) and torch.onnx.is_in_onnx_export()
+
+
 _LIBRARY = torch.library.Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
 
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
 from smoothswap.ops.activations import ACTIVATIONS, Activation
-from smoothswap.ops.define import define
+from smoothswap.ops.define import define, for_onnx
 from smoothswap.ops.gradients import weight_gradients_wanted
-from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
+from smoothswap.ops.layout import arithmetic, autocasts, memory_format, without_autocast
 
 
 def group_norm_act(
@@ -75,8 +75,9 @@ def group_norm_act(
     if alpha < 0:
         raise ArgumentError(f"{op}: alpha is {alpha}, expected at least 0")
     weight, bias = _parameter(x, "weight", weight), _parameter(x, "bias", bias)
-    y, _, _ = torch.ops.smoothswap.group_norm_act(x, groups, weight, bias, eps, act, alpha)
-    return y  # type: ignore[no-any-return]
+    run = _composed if for_onnx() else torch.ops.smoothswap.group_norm_act
+    y, _, _ = run(x, groups, weight, bias, eps, act, alpha)
+    return y
 
 
 def _parameter(x: Tensor, name: str, parameter: Tensor | None) -> Tensor | None:
@@ -90,7 +91,7 @@ def _parameter(x: Tensor, name: str, parameter: Tensor | None) -> Tensor | None:
         checks.shape(op, name, parameter, [x.shape[1]], f"one value for each channel of x, {checks.about(x)}")
     wide = arithmetic(x.dtype)
     if parameter.dtype != wide:
-        if not torch.is_autocast_enabled(x.device.type):
+        if not autocasts(x):
             checks.same_dtype(op, "x", x, name, parameter)
         parameter = parameter.to(wide)
     return parameter

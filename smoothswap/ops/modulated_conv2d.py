@@ -23,8 +23,8 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
 from smoothswap.ops.bias_act import reference as bias_act_reference
 from smoothswap.ops.bias_act import settings
-from smoothswap.ops.define import define
-from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
+from smoothswap.ops.define import define, for_onnx
+from smoothswap.ops.layout import arithmetic, autocasts, memory_format, without_autocast
 from smoothswap.ops.modulated_conv2d_gradient import backward, demodulation, setup
 from smoothswap.ops.resampled_conv import plan
 from smoothswap.ops.upfirdn2d import check_filter
@@ -94,7 +94,7 @@ def modulated_conv2d(
         )
     checks.shape(op, "styles", styles, x.shape[:2], f"one factor for each sample and channel of x: {checks.about(x)}")
     alpha, gain, clamp = settings(op, act, alpha, gain, clamp)
-    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+    if autocasts(x) and x.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, styles = x.to(dtype), weight.to(dtype), styles.to(dtype)
         noise = None if noise is None else noise.to(dtype)
@@ -122,6 +122,8 @@ def modulated_conv2d(
         checks.same_device(op, "x", x, "bias", bias)
         checks.same_dtype(op, "x", x, "bias", bias)
     convolution = (x, weight, styles, noise, up, down, pads, resample_filter, bool(demodulate), bool(flip_weight))
+    if for_onnx():
+        return reference(*convolution, bias, act, alpha, gain, clamp)
     # The op's gradient reads φ' from y, which neither a gain of zero nor a negative slope leaves possible.
     if act in INSIDE and gain != 0 and alpha >= 0:
         y = torch.ops.smoothswap.modulated_conv2d(*convolution, bias, act, alpha, gain, clamp)

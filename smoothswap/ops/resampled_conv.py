@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smoothswap.ops.upfirdn2d import filter_size
+from smoothswap.ops.upfirdn2d import filter_size, run
 
 Pads = tuple[int, int, int, int]
 
@@ -45,7 +45,7 @@ class Fir:
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H', W']."""
         factors = [self.up] * 2, [self.down] * 2
-        return torch.ops.smoothswap.upfirdn2d(x, self.f, *factors, self.padding, False, self.gain)  # type: ignore[no-any-return]
+        return run(x, self.f, *factors, self.padding, False, self.gain)
 
     def adjoint(self, g: Tensor, height: int, width: int) -> Tensor:
         """Gradient of the input, of height × width, for the gradient g [B, C, H', W'] of the result."""

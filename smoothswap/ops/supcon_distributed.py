@@ -104,7 +104,7 @@ def _fault(z: Any, labels: Any, temperature: Any, reduction: Any, exchange: Any)
         for name, value, known in (("reduction", reduction, _REDUCTIONS), ("exchange", exchange, EXCHANGES)):
             if value not in known:
                 raise ArgumentError(f"{_OP}: unknown {name} {value!r}, expected {', '.join(known)}")
-        wrong = 0 if transformed() else z.numel() - int(torch.isfinite(z.detach()).sum())
+        wrong = z.numel() - int(torch.isfinite(z.detach()).sum()) if checks.values_readable() else 0
         if wrong:
             raise ArgumentError(
                 f"{_OP}: z holds {wrong} values of {z.numel()} that are NaN or infinite",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.ops import backend, checks
-from smoothswap.ops.define import define
+from smoothswap.ops.define import define, for_onnx
 from smoothswap.ops.layout import arithmetic, memory_format, without_autocast
 from smoothswap.ops.transforms import has_tangent
 
@@ -71,7 +71,13 @@ def upfirdn2d(
             f"{x.shape[3] * ups[0] + pads[0] + pads[1]} pixels, filter of {taps_h} × {taps_w} taps",
             hint="Use a larger image, more padding or a shorter filter.",
         )
-    return torch.ops.smoothswap.upfirdn2d(x, f, ups, downs, pads, bool(flip_filter), gain)  # type: ignore[no-any-return]
+    return run(x, f, ups, downs, pads, bool(flip_filter), gain)
+
+
+def run(x: Tensor, f: Tensor | None, *arguments: Any) -> Tensor:
+    """The op, or its reference in a model for ONNX; x [B, C, H, W], arguments checked."""
+    op = reference if for_onnx() else torch.ops.smoothswap.upfirdn2d
+    return op(x, f, *arguments)
 
 
 def check_filter(op: str, x: Tensor, f: Tensor, name: str = "f") -> None:

@@ -67,7 +67,7 @@ def setup_filter(
         raise ArgumentError(
             f"setup_filter: gain is {gain}, but a separable filter is applied twice: expected at least 0"
         )
-    taps = taps * gain ** (taps.ndim / 2)
+    taps = taps * float(gain ** (taps.ndim / 2))
     return taps.to(device)
 
 

@@ -131,7 +131,7 @@ def count(op: str, name: str, value: int) -> int:
 def pair(op: str, name: str, value: int | Sequence[int]) -> tuple[int, int]:
     """Reads an up or down factor: one number, or [x, y]; each at least 1."""
     values = _integers(value)
-    if values is None or len(values) not in (1, 2) or any(v < 1 for v in values):
+    if values is None or len(values) not in (1, 2) or values[0] < 1 or values[-1] < 1:
         raise ArgumentError(f"{op}: {name} is {value!r}, expected an integer ≥ 1 or two of them, [x, y]")
     return values[0], values[-1]
 
@@ -150,6 +150,8 @@ def padding4(op: str, value: int | Sequence[int]) -> tuple[int, int, int, int]:
 
 def _integers(value: int | Sequence[int]) -> list[int] | None:
     """One integer or several as a list; None where any is none."""
+    if type(value) is int:  # the usual case, in every call of an op
+        return [value]
     try:
         given = value if isinstance(value, (list, tuple)) or _integer(value) is None else [value]
         values = [_integer(each) for each in given]  # type: ignore[union-attr]

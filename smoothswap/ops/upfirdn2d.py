@@ -99,8 +99,10 @@ def filter_size(f: Tensor | None) -> tuple[int, int]:
     """Taps (vertical, horizontal) of a filter [K], [Kh, Kw] or None."""
     if f is None:
         return 1, 1
-    # As torch.jit.trace shows them, sizes are tensors.
-    return checks.integer("filter", "size", f.shape[0]), checks.integer("filter", "size", f.shape[-1])
+    height, width = f.shape[0], f.shape[-1]
+    if isinstance(height, Tensor):  # as torch.jit.trace shows sizes
+        return checks.integer("filter", "height", height), checks.integer("filter", "width", width)
+    return height, width
 
 
 def output_size(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -97,7 +98,8 @@ class GanStep:
                     free = ~inputs.knows
                     free[:k] = False
                     z_source = blend_identities(z_source, free, self.recipe.blend_identities)
-            swapped = check_swapped(self.generator(target, z_source[0]), target, self.generator)
+                given = jitter_identities(z_source[0], self.recipe.jitter_identities)
+            swapped = check_swapped(self.generator(target, given), target, self.generator)
         swapped = swapped.float()
         batch = SwapBatch(
             swapped=swapped,
@@ -215,6 +217,13 @@ def _check_size(recipe: SwapperRecipe, name: str, network: Any) -> None:
 def embed(embedder: Any, images: Tensor, crop: FaceCrop = FFHQ) -> Tensor:
     """Identity vectors [B, D] of faces [B, 3, S, S] in [-1, 1] that show this crop."""
     return check_vectors(identities(embedder, images, crop), images, embedder).float()
+
+
+def jitter_identities(z: Tensor, length: float) -> Tensor:
+    """Unit vectors z [B, D], each moved in a direction by chance, by about this length, and brought to unit length."""
+    if length == 0:
+        return z
+    return F.normalize(z + torch.randn_like(z) * (length / z.shape[1] ** 0.5), dim=1)
 
 
 def blend_identities(z: list[Tensor], free: Tensor, share: float) -> list[Tensor]:

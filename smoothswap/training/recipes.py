@@ -144,6 +144,13 @@ class SwapperRecipe(TrainingRecipe):
         at_least=0,
         at_most=1,
     )
+    jitter_identities: float = option(
+        0.0,
+        "length of a random change of each identity vector before the generator takes it, against what is drawn by "
+        "vectors that are nobody's",
+        at_least=0,
+        at_most=2,
+    )
     r1_gamma: float = option(1.0, "weight of the gradient penalty", at_least=0)
     r1_every: int = option(16, "steps between gradient penalties", at_least=1)
     copy_alarm_after: int = option(50_000, "images after which a copied target is an alarm", at_least=0)

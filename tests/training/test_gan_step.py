@@ -17,7 +17,7 @@ from training.tiny import DATA
 import smoothswap
 from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.training import LossTerm, Part, SwapperRecipe, train_swapper
-from smoothswap.training.gan_step import GanStep, blend_identities
+from smoothswap.training.gan_step import GanStep, blend_identities, jitter_identities
 from smoothswap.training.optimizers import parameters
 from smoothswap.training.swap_inputs import SwapInputs
 from smoothswap.training.swapper import SwapperWork
@@ -172,3 +172,28 @@ def test_identities_between_two_people(share: float) -> None:
     assert torch.equal(*same), "the same pairs for every embedder"
     one = torch.arange(40) == 3
     assert torch.equal(blend_identities(z, one, 1.0)[0], z[0]), "nobody to blend with"
+
+
+def test_jittered_identities_lie_at_one_angle() -> None:
+    z = torch.nn.functional.normalize(torch.randn(200, 512), dim=1)
+    moved = jitter_identities(z, 0.5)
+    assert torch.allclose(moved.norm(dim=1), torch.ones(200), atol=1e-5)
+    # A random direction of many is square to the vector: a right triangle with the sides 1 and 0.5.
+    assert torch.allclose((moved * z).sum(1), torch.full((200,), 1 / 1.25**0.5), atol=0.06)
+    assert jitter_identities(z, 0) is z
+
+
+def test_the_generator_takes_jittered_identities_and_the_loss_the_persons(
+    swapper_recipe: Make, embedder_file: Path
+) -> None:
+    recipe = swapper_recipe(jitter_identities=0.5, augment_identity=0.0, self_pairs=0)
+    work = SwapperWork(recipe, Fabric(accelerator="cpu", devices=1), embedder_file)
+    given: list[torch.Tensor] = []
+    seen: list[torch.Tensor] = []
+    work.generator.register_forward_pre_hook(lambda module, args: given.append(args[1]))
+    work.gan.embedders[0].register_forward_hook(lambda module, args, out: seen.append(out.detach()))
+    values = work.step(0)
+    source, swapped = seen[:2]
+    assert not torch.allclose(given[0], source, atol=0.05)
+    expected = (1 - F.cosine_similarity(swapped, source)).mean()
+    assert float(values["loss_identity"]) == pytest.approx(float(expected), abs=1e-5)

@@ -31,6 +31,8 @@ _BEGINNINGS = (
 _STILL = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"crx ")
 
 _FETCH = "the file is damaged or incomplete: fetch it again"
+_NAME = "name a file of weights; `smoothswap convert` makes one of weights from elsewhere"
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".onnx")
 _TORCH = "`smoothswap convert` reads state dicts of torch.save; name them .pth"
 _HINTS = {
     "a Git LFS pointer": "fetch the file itself with `git lfs pull`",
@@ -39,6 +41,8 @@ _HINTS = {
     "a safetensors file": "give it the suffix .safetensors",
     "a pickle": _TORCH,
     "a zip archive as torch.save": _TORCH,
+    "a zip archive that is cut short": _FETCH,
+    "an empty file": _FETCH,
     "a zip archive of": "unpack it",
     "a tar archive": "unpack it",
     "a gzip archive": "unpack it",
@@ -58,8 +62,10 @@ def unreadable(path: Path | str, form: str, cause: BaseException) -> CheckpointE
     kind = file_kind(path)
     said = str(cause).strip().partition("\n")[0][:200] or type(cause).__name__
     what = f"{str(path)!r} cannot be read as {form}" + (f": it is {kind}" if kind else "")
-    hints = {} if kind is None or kind.startswith(_OWN.get(form, ())) else _HINTS
-    hint = next((hint for start, hint in hints.items() if str(kind).startswith(start)), _FETCH)
+    other = kind is not None and not kind.startswith(_OWN.get(form, ()))  # misnamed, not damaged
+    hint = next((hint for start, hint in _HINTS.items() if other and str(kind).startswith(start)), "")
+    if not hint:
+        hint = _NAME if other or Path(path).suffix.lower() not in _SUFFIXES else _FETCH
     return CheckpointError(what, said, hint=hint)
 
 

@@ -217,7 +217,7 @@ def test_files_that_are_no_model_say_what_they_are(tmp_path: Path) -> None:
     save_checkpoint({"images": torch.zeros(1)}, tmp_path)
     with pytest.raises(CheckpointError, match="is the checkpoint of a training, no model"):
         smoothswap.load(tmp_path / LAST)
-    for name in ("weights.pth", "face.jpg"):
-        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 something else")
-        with pytest.raises(CheckpointError, match=r"name a \.safetensors file; `smoothswap convert`"):
+    for name, content in (("weights.pth", b"\xff\xd8\xff\xe0 a JPEG"), ("face.jpg", b"something else")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match="name a file of weights; `smoothswap convert`"):
             smoothswap.load(tmp_path / name)

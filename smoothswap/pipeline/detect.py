@@ -56,7 +56,8 @@ class YuNet:
             at_most=8192,
         )
         turned: bool = option(
-            True, "search the picture turned by 90, 180 and 270 degrees when it shows no face upright"
+            True,
+            "search the picture turned by 90, 180 and 270 degrees as well, unless its largest face is surely upright",
         )
 
     def __init__(self, config: Config) -> None:
@@ -66,14 +67,14 @@ class YuNet:
 
     def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]:
         """Faces of an RGB picture [H, W, 3], the largest first."""
-        faces = self._find_upright(picture)
-        if not faces and self.config.turned:
+        faces = largest_first(self._find_upright(picture))
+        # In a picture that stands on its head YuNet sees some faces upright, with doubt.
+        if self.config.turned and not (faces and faces[0].score > _SURE):
             height, width = picture.shape[:2]
             for degrees, code in _TURNS.items():
                 turned: Any = cv2.rotate(picture, code)
-                faces = [_turn_back(face, degrees, height, width) for face in self._find_upright(turned)]
-                if faces:
-                    break
+                faces += [_turn_back(face, degrees, height, width) for face in self._find_upright(turned)]
+            faces = _without_doubles(faces)
         faces = [self._refine(picture, face) for face in faces]
         return largest_first(faces)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +45,39 @@ def test_a_picture_on_its_side(astronaut: Picture, astronaut_face: Face, yunet: 
     for _ in range(turns):
         expected = np.stack([expected[:, 1], 511 - expected[:, 0]], axis=1)
     assert np.abs(face.points - expected).max() < 0.12 * EYE_TO_EYE
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_doubtful_face_does_not_end_the_search(
+    astronaut: Picture, astronaut_face: Face, yunet: YuNet, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doubtful upright finds, on the face itself and beside it, as in pictures that stand on their heads."""
+    picture = np.ascontiguousarray(np.rot90(astronaut.as_uint8(), turns))
+    search = yunet._find_upright
+    (right,) = yunet.find(picture)
+    left, top, width, height = right.box[0], right.box[1], right.box[2] - right.box[0], right.box[3] - right.box[1]
+
+    def doubtful(seen: np.ndarray) -> list[Face]:
+        if seen is not picture:
+            return search(seen)
+        beside = (2.0, 2.0, 42.0, 52.0)
+        over = (left - 5, top + 5, left + width, top + height)
+        return [dataclasses.replace(right, box=box, points=right.points + 40, score=0.72) for box in (over, beside)]
+
+    monkeypatch.setattr(yunet, "_find_upright", doubtful)
+    found = yunet.find(picture)
+    assert len(found) == 2
+    assert found[0].points == pytest.approx(right.points, abs=0.02 * width)
+    assert found[0].score > 0.8
+
+
+def test_a_sure_face_is_searched_for_once(astronaut: Picture, yunet: YuNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    search = yunet._find_upright
+    sure = [dataclasses.replace(face, score=0.95) for face in search(astronaut.as_uint8())]
+    monkeypatch.setattr(yunet, "_find_upright", lambda picture: (seen.append(picture), sure)[1])
+    assert len(yunet.find(astronaut.as_uint8())) == 1
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("cut", [np.s_[:, 215:], np.s_[90:], np.s_[:140], np.s_[60:200, 170:280]])

@@ -28,8 +28,8 @@ Refine = Annotated[
 Enough = Annotated[
     float,
     typer.Option(
-        help="Likeness of swap and source, a cosine, from which on nothing is refined. Two photographs of one person "
-        "have about 0.65 by `sface`; more of it costs naturalness."
+        help="Likeness of swap and source, a cosine, at which refining ends. Two photographs of one person have about "
+        "0.65 by `sface`."
     ),
 ]
 
@@ -69,8 +69,8 @@ def swap(
         str, typer.Option(help="How faces are found: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
     ] = "yunet",
     keep_detail: KeepDetail = True,
-    refine: Refine = 0,
-    enough: Enough = 0.65,
+    refine: Refine = 8,
+    enough: Enough = 1.0,
     colour_transfer: Annotated[
         bool,
         typer.Option(
@@ -317,8 +317,8 @@ def evaluate(
         typer.Option(help="How faces are found: `yunet`, or `dlib68` to measure how well the landmarks are kept."),
     ] = "yunet",
     keep_detail: KeepDetail = True,
-    refine: Refine = 0,
-    enough: Enough = 0.65,
+    refine: Refine = 8,
+    enough: Enough = 1.0,
     shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:

@@ -28,8 +28,8 @@ from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-REFINE = 0
-ENOUGH = 0.65
+REFINE = 8
+ENOUGH = 1.0
 _LOSSY = 4 / 255
 
 

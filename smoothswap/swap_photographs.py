@@ -33,7 +33,8 @@ from smoothswap.pipeline import Face, Landmarker, Picture, crop, cut_face, ffhq_
 from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import crop_square
-from smoothswap.pipeline.swap import ENOUGH, REFINE
+from smoothswap.pipeline.refine import default_steps
+from smoothswap.pipeline.swap import ENOUGH
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,7 +70,7 @@ def swap_photographs(
     seed: int = 0,
     landmarker: str = "yunet",
     keep_detail: bool = True,
-    refine: int = REFINE,
+    refine: int | None = None,
     enough: float = ENOUGH,
     shown: int = 24,
     progress: Callable[[int, int], None] | None = None,
@@ -113,7 +114,8 @@ def swap_photographs(
         raise InputError(f"{str(folder)!r} has no photographs of two people", hint="name a folder with more of them")
     output_folder(out, REPORT, SHEET)
     finder = build_landmarker(landmarker)
-    how = {"keep_detail": keep_detail, "refine": refine, "enough": enough}
+    steps = default_steps(generator, embedder) if refine is None else refine
+    how = {"keep_detail": keep_detail, "refine": steps, "enough": enough}
     swaps: list[_Swap] = []
     failures: dict[str, str] = {}
     for done, (source, target) in enumerate(chosen, 1):

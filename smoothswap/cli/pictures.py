@@ -18,11 +18,13 @@ KeepDetail = Annotated[
     ),
 ]
 Refine = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=0,
         help="Steps by which each face's identity is led to where the swap is more like the source; 0 for none. Each "
-        "takes about as long as three swaps.",
+        "takes about as long as three swaps. Left out: 8, or none where the model's embedder needs more of the picture "
+        "than its generator draws.",
+        show_default=False,
     ),
 ]
 Enough = Annotated[
@@ -69,7 +71,7 @@ def swap(
         str, typer.Option(help="How faces are found: `yunet` or `dlib68`; see `smoothswap list --kind landmarker`.")
     ] = "yunet",
     keep_detail: KeepDetail = True,
-    refine: Refine = 8,
+    refine: Refine = None,
     enough: Enough = 1.0,
     colour_transfer: Annotated[
         bool,
@@ -317,7 +319,7 @@ def evaluate(
         typer.Option(help="How faces are found: `yunet`, or `dlib68` to measure how well the landmarks are kept."),
     ] = "yunet",
     keep_detail: KeepDetail = True,
-    refine: Refine = 8,
+    refine: Refine = None,
     enough: Enough = 1.0,
     shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",

@@ -15,12 +15,24 @@ from torch import Tensor, nn
 
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.modules.face_input import to_face_input
+from smoothswap.modules.face_input import to_face_input, window_within
 from smoothswap.modules.outputs import check_swapped
 from smoothswap.pipeline.embedding import declared_input
 
+STEPS = 8
+"""Steps where nobody says how many. More bring little: a cosine of 0.71 after eight, 0.69 after four."""
+
 STEP = 0.2
 """Length of a step on the unit sphere of identities, about as many radians."""
+
+
+def default_steps(generator: nn.Module, embedder: nn.Module) -> int:
+    """`STEPS`, or 0 where the generator's crop does not hold what the embedder looks at."""
+    try:
+        window_within(declared_face_crop(generator), declared_input(embedder))
+    except ArgumentError:
+        return 0
+    return STEPS
 
 
 def refined_swap(

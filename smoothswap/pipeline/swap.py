@@ -28,7 +28,6 @@ from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-REFINE = 8
 ENOUGH = 1.0
 _LOSSY = 4 / 255
 
@@ -88,7 +87,7 @@ def swap_pictures(
     colour_transfer: bool = False,
     keep_detail: bool = True,
     feather: float = FEATHER,
-    refine: int = REFINE,
+    refine: int | None = None,
     enough: float = ENOUGH,
     batch_size: int = 8,
 ) -> SwapResult:
@@ -112,7 +111,8 @@ def swap_pictures(
             clothes), instead of replacing the whole box by an enlarged crop.
         feather: width of the pasted box's soft edge, as a share of its side, 0 to 0.5.
         refine: steps by which each face's identity vector is led to where the swap is more like the source, by the
-            embedder; 0 takes the source's as it is. A step costs about three passes of both models.
+            embedder; 0 takes the source's as it is. A step costs about three passes of both models. Left out: 8, or
+            none where the generator's crop does not hold what the embedder looks at.
         enough: cosine of swap and source from which on a face is left as it is; two photographs of one person are
             only so alike.
         batch_size: faces that the generator works on at once.
@@ -126,7 +126,7 @@ def swap_pictures(
     """
     if not 0 <= feather <= 0.5:
         raise InputError(f"feather cannot be {feather:g}", hint="give a share of the box from 0 to 0.5")
-    if refine < 0:
+    if refine is not None and refine < 0:
         raise InputError(f"refine cannot be {refine}", hint="give a number of steps, 0 for none")
     if batch_size < 1:
         raise InputError(f"batch_size cannot be {batch_size}", hint="give 1 or more")
@@ -171,7 +171,7 @@ def swap_file(
     colour_transfer: bool = False,
     keep_detail: bool = True,
     feather: float = FEATHER,
-    refine: int = REFINE,
+    refine: int | None = None,
     enough: float = ENOUGH,
     batch_size: int = 8,
     overwrite: bool = False,
@@ -299,14 +299,15 @@ def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tens
 
 
 def _generate(
-    generator: nn.Module, embedder: nn.Module, crops: Sequence[Crop], identity: Tensor, steps: int, enough: float
+    generator: nn.Module, embedder: nn.Module, crops: Sequence[Crop], identity: Tensor, steps: int | None, enough: float
 ) -> list[Crop]:
     import torch
 
-    from smoothswap.pipeline.refine import refined_swap
+    from smoothswap.pipeline.refine import default_steps, refined_swap
 
     images = _to_tensor(crops, generator)
     vectors = identity.to(images).expand(len(images), -1)
+    steps = default_steps(generator, embedder) if steps is None else steps
     swapped = refined_swap(generator, embedder, images, vectors, steps=steps, enough=enough)
     if not bool(torch.isfinite(swapped).all()):
         raise WorkError("the generator gave values that are no numbers", hint="the weights are damaged; train again")

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.core.face_crop import FaceCrop
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.pipeline import swap_pictures
 from smoothswap.pipeline.face import Landmarker
 from smoothswap.pipeline.picture import Picture
-from smoothswap.pipeline.refine import STEP, refined_swap
+from smoothswap.pipeline.refine import STEP, STEPS, default_steps, refined_swap
 
 
 class MeanColour(nn.Module):
@@ -117,3 +118,13 @@ def test_swap_pictures_refines(astronaut: Picture, finder: Landmarker) -> None:
     assert abs(plain - refined).max() > 10
     with pytest.raises(InputError, match="refine cannot be -1"):
         swap_pictures(astronaut, astronaut, refine=-1, **models)
+
+
+@pytest.mark.parametrize(("scale", "steps"), [(1.0, STEPS), (0.98, STEPS), (0.75, 0)])
+def test_no_steps_by_default_where_the_embedder_needs_more_than_is_drawn(scale: float, steps: int) -> None:
+    painter = Painter(0.5)
+    painter.face_crop = FaceCrop("ffhq", scale)
+    assert default_steps(painter, MeanColour()) == steps
+    if steps == 0:
+        with pytest.raises(ArgumentError, match="does not hold the template"):
+            refined_swap(painter, MeanColour(), X, Z, steps=1, enough=1.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from smoothswap.core.component import KINDS, Component, Description
-from smoothswap.core.errors import PluginError, UnknownNameError
+from smoothswap.core.errors import PluginError, SmoothSwapError, UnknownNameError
 from smoothswap.core.names import did_you_mean
 from smoothswap.core.plugins import PluginInfo, PluginWarning, installed, rows_of
 
@@ -40,7 +40,7 @@ class Catalogue:
         try:
             rows = rows_of(plugin)
             self._add_all(rows)
-        except PluginError as error:
+        except SmoothSwapError as error:  # of its own code too: an import that misses an extra, an option refused
             warnings.warn(f"plugin {plugin.name!r} was left out: {error}", PluginWarning, stacklevel=2)
             return dataclasses.replace(plugin, error=str(error), seconds=time.monotonic() - started)
         return dataclasses.replace(plugin, components=tuple(rows), seconds=time.monotonic() - started)

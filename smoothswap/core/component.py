@@ -59,7 +59,7 @@ class Component:
 
         Raises:
             MissingExtraError: an extra of smoothswap is not installed.
-        PluginError: the module cannot be imported, or holds no such class with a nested `Config`.
+            PluginError: the module cannot be imported, or holds no such class with a nested `Config`.
         """
         cls = self._import() if isinstance(self.target, str) else self.target
         if not (isinstance(getattr(cls, "Config", None), type) and issubclass(cls.Config, Options)):

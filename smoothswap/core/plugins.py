@@ -80,14 +80,15 @@ def _call(module: ModuleType) -> list[object]:
     # A manager of its own for each plugin: what one does wrong cannot reach the others.
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    _check_names(module)
-    try:
-        manager.register(module, name=module.__name__)
-    except pluggy.PluginValidationError as cause:
-        raise PluginError(
-            f"{module.__name__}: {HOOK}() has other arguments than the hook, which has none",
-            str(cause).strip().splitlines()[-1],
-        ) from cause
+    with foreign_code(f"reading {module.__name__}"):  # objects of a module may run code where they are looked at
+        _check_names(module)
+        try:
+            manager.register(module, name=module.__name__)
+        except pluggy.PluginValidationError as cause:
+            raise PluginError(
+                f"{module.__name__}: {HOOK}() has other arguments than the hook, which has none",
+                str(cause).strip().splitlines()[-1],
+            ) from cause
     with foreign_code(f"{HOOK}() of {module.__name__}"):
         answers = manager.hook.smoothswap_components()
         rows = answers[0] if answers else ()

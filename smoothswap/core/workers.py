@@ -50,7 +50,8 @@ def fresh_processes() -> Iterator[FreshProcesses]:
         yield context
     except Exception:
         for process in context.started:
-            process.join(1)
+            if process.pid is not None:  # else its start is what failed
+                process.join(1)
         if any(process.exitcode == _UNGUARDED for process in context.started):
             raise WorkError(
                 "processes that read pictures run the program anew, and so must not come to this call",

@@ -16,12 +16,12 @@ import io
 import struct
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.extras import require
 from smoothswap.images.orientation import ORIENTATION, orientation_from, upright
 
 Layout = dict[int, tuple[int, ...]]
@@ -159,6 +159,9 @@ class TiffPage:
             pairs = zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
             if any(offset + length > len(self.data) for offset, length in pairs):
                 raise _damaged(self.name, f"TIFF of {len(self.data)} bytes, in which a part of the pixels is missing")
+        require("photos")  # only these layouts need OpenCV
+        import cv2
+
         try:
             array: Any = cv2.imdecode(np.frombuffer(_described(self.data, tags), np.uint8), cv2.IMREAD_UNCHANGED)
         except (cv2.error, struct.error):  # no sensible numbers in the tags

@@ -138,6 +138,8 @@ def align_folder(
     started = time.monotonic()
     folder, out = as_path(folder, "the folder"), as_path(out, "the folder to write")
     _check(folder, size, workers, suffix, face)
+    if out.exists() and out.samefile(folder):
+        raise InputError(f"{str(out)!r} is the folder of photographs itself", hint="name another folder for the crops")
     listing = list_pictures(folder, skip=out)
     jobs = _jobs(folder, listing)
     settings: dict[str, Any] = {

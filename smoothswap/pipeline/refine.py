@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.modules.face_input import to_face_input, window_within
-from smoothswap.modules.outputs import check_swapped
+from smoothswap.modules.outputs import check_swapped, check_vectors
 from smoothswap.pipeline.embedding import declared_input
 
 STEPS = 8
@@ -27,12 +27,18 @@ STEP = 0.2
 
 
 def default_steps(generator: nn.Module, embedder: nn.Module) -> int:
-    """`STEPS`, or 0 where the generator's crop does not hold what the embedder looks at."""
+    """`STEPS`, or 0 where the generator's crop does not hold what the embedder looks at, or that gives no gradients."""
+    expects = declared_input(embedder)
+    like = next(embedder.parameters(), torch.empty(0))
+    grey = torch.full((1, 3, expects.size, expects.size), sum(expects.value_range) / 2).to(like)
     try:
-        window_within(declared_face_crop(generator), declared_input(embedder))
+        window_within(declared_face_crop(generator), expects)
+        with torch.enable_grad():
+            seen = embedder(grey.requires_grad_()).sum()
+            reached = seen.requires_grad and torch.autograd.grad(seen, grey, allow_unused=True)[0] is not None
     except ArgumentError:
         return 0
-    return STEPS
+    return STEPS if reached else 0
 
 
 def refined_swap(
@@ -70,7 +76,9 @@ def refined_swap(
             vector = vector.detach().requires_grad_(not last)
             swapped = check_swapped(generator(target, vector), target, generator)
             seen: Any = to_face_input(swapped.clamp(-1, 1), expects, crop)
-            cosines = F.cosine_similarity(embedder(seen), identity, dim=1)
+            like = next(embedder.parameters(), seen)
+            vectors = check_vectors(embedder(seen.to(like)), seen, embedder).to(identity)
+            cosines = F.cosine_similarity(vectors, identity, dim=1)
         better = cosines.detach() > best
         found = swapped.detach() if found is None else torch.where(better[:, None, None, None], swapped.detach(), found)
         best = torch.where(better, cosines.detach(), best)

@@ -24,6 +24,7 @@ from smoothswap.training.places import (
     without_places,
 )
 from smoothswap.training.recipes import RECIPE, RECIPES, Kind, Recipe, TrainingRecipe, load_recipe, save_recipe
+from smoothswap.training.run_lock import LOCK
 from smoothswap.training.start_from import STARTED_FROM
 
 R = TypeVar("R", bound=TrainingRecipe)
@@ -111,7 +112,8 @@ def without_traces(out: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         refused = isinstance(error, SmoothSwapError) and error.exit_code == SmoothSwapError.exit_code
-        if refused and not (out / LAST).exists() and not (out / PREVIOUS).exists():
+        # With a lock in it the folder is another process's, which refused this one: what lies there is not ours.
+        if refused and not any((out / name).exists() for name in (LAST, PREVIOUS, LOCK)):
             for own in {out / name for name in _MADE} - before:
                 _remove(own)
         with suppress(OSError):  # it is not empty, or another process was quicker

@@ -60,8 +60,9 @@ def blur(images: Tensor, largest: float) -> Tensor:
     if largest == 0:
         return images
     reach = math.ceil(3 * largest)
-    deviation = largest * (1 + torch.rand((), device=images.device)) / 2
-    weights = torch.exp(-(torch.arange(-reach, reach + 1, device=images.device) / deviation).square() / 2)
+    deviation = largest * (1 + torch.rand((), device=images.device, dtype=torch.float32)) / 2
+    place = torch.arange(-reach, reach + 1, device=images.device, dtype=torch.float32)
+    weights = torch.exp(-(place / deviation).square() / 2)
     row = (weights / weights.sum()).to(images).view(1, 1, 1, -1).expand(images.shape[1], -1, -1, -1)
     padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
     across = F.conv2d(padded, row, groups=images.shape[1])

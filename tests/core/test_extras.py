@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 
 from smoothswap.core.errors import MissingExtraError, SmoothSwapError
 from smoothswap.core.extras import EXTRAS, hint, require
@@ -75,6 +76,15 @@ def test_a_missing_one_is_one_sentence_with_the_command(hidden: str, code: str, 
     done = run(without(hidden) + code)
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith(f"pip install 'smoothswap[{extra}]'")
+
+
+def test_training_on_photographs_needs_no_opencv(tmp_path: Path) -> None:
+    for person in ("a", "b"):
+        (tmp_path / person).mkdir()
+        Image.new("RGB", (32, 32), "grey").save(tmp_path / person / "1.png")
+    options = f"folder={str(tmp_path)!r}, image_size=16, held_out=0.0, min_images=1, index='none'"
+    done = run(without("cv2") + f"import smoothswap; smoothswap.build('identity_folder', {options})[0]")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("hidden", ["typer", "rich"])

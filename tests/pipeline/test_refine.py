@@ -128,3 +128,25 @@ def test_no_steps_by_default_where_the_embedder_needs_more_than_is_drawn(scale: 
     if steps == 0:
         with pytest.raises(ArgumentError, match="does not hold the template"):
             refined_swap(painter, MeanColour(), X, Z, steps=1, enough=1.0)
+
+
+def test_no_steps_by_default_by_an_embedder_without_gradients() -> None:
+    class Detached(MeanColour):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.detach())
+
+    assert default_steps(Painter(0.5), Detached()) == 0
+
+
+def test_an_embedder_of_another_precision() -> None:
+    class Single(MeanColour):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * self.weight
+
+    swapped = refined_swap(Painter(0.5).double(), Single(), X[:1].double(), Z[:1].double(), steps=2, enough=1.0)
+    assert swapped.dtype == torch.float64
+    assert likeness(swapped, Z[:1].double())[0] == pytest.approx(math.cos(0.5 - 2 * math.atan(STEP)), abs=1e-5)

@@ -18,6 +18,7 @@ from training.tiny import DATA
 from smoothswap.core.errors import ConfigError
 from smoothswap.training import EmbedderRecipe, train_embedder
 from smoothswap.training import run_lock as module
+from smoothswap.training.folder import without_traces
 from smoothswap.training.run_lock import LOCK, run_lock
 
 HOLD = """
@@ -105,3 +106,15 @@ def test_a_training_holds_it_and_leaves_nothing(
     else:
         assert train_embedder(recipe, out, accelerator="cpu", progress=False).finished
         assert not (out / LOCK).exists()
+
+
+def test_a_process_that_is_refused_leaves_the_run_of_the_other_alone(tmp_path: Path) -> None:
+    """Both begin on a new folder; the other takes the lock first, and has written by the time this one is refused."""
+    out = tmp_path / "run"
+    with pytest.raises(ConfigError, match="refused"), without_traces(out):
+        out.mkdir()
+        for name in (LOCK, "recipe.json", "train.jsonl"):
+            (out / name).write_text("of the other")
+        raise ConfigError("refused")
+    assert sorted(path.name for path in out.iterdir()) == ["recipe.json", LOCK, "train.jsonl"]
+    (out / LOCK).unlink()

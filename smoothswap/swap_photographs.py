@@ -14,7 +14,7 @@ from PIL import Image
 
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import declared_face_crop
-from smoothswap.core.files import as_path, output_folder, user_path, write_aside, write_json
+from smoothswap.core.files import as_path, output_folder, write_aside, write_json
 from smoothswap.evaluation import fidelity, nearer_to_source, similarity
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.photograph_report import (
@@ -34,7 +34,7 @@ from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker
 from smoothswap.pipeline.face_template import crop_square
 from smoothswap.pipeline.refine import default_steps
-from smoothswap.pipeline.swap import ENOUGH
+from smoothswap.pipeline.swap import STOP_SIMILARITY
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,7 +71,7 @@ def swap_photographs(
     landmarker: str = "yunet",
     keep_detail: bool = True,
     refine: int | None = None,
-    enough: float = ENOUGH,
+    stop_similarity: float = STOP_SIMILARITY,
     shown: int = 24,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotographReport:
@@ -91,7 +91,7 @@ def swap_photographs(
         landmarker: component that finds the faces; with one that gives 68 landmarks their distance is measured.
         keep_detail: as `swap_pictures` has it, like the next two.
         refine: steps by which identities are refined.
-        enough: cosine at which they stop.
+        stop_similarity: cosine at which they stop.
         shown: pairs on the sheet.
         progress: called with the number of finished and of all pairs.
 
@@ -102,7 +102,7 @@ def swap_photographs(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = user_path(folder, "the folder"), as_path(out, "the folder to write")
+    folder, out = as_path(folder, "the folder"), as_path(out, "the folder to write")
     if pairs < 1:
         raise ArgumentError(f"pairs cannot be {pairs}", "allowed: ≥ 1")
     listing = list_pictures(folder)
@@ -115,7 +115,7 @@ def swap_photographs(
     output_folder(out, REPORT, SHEET)
     finder = build_landmarker(landmarker)
     steps = default_steps(generator, embedder) if refine is None else refine
-    how = {"keep_detail": keep_detail, "refine": steps, "enough": enough}
+    how = {"keep_detail": keep_detail, "refine": steps, "stop_similarity": stop_similarity}
     swaps: list[_Swap] = []
     failures: dict[str, str] = {}
     for done, (source, target) in enumerate(chosen, 1):

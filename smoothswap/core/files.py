@@ -19,7 +19,7 @@ _STEM, _SUFFIX = 20, 16  # characters of a name that its temporary one keeps, so
 
 
 def as_path(value: object, what: str) -> Path:
-    """A path as given by a caller.
+    """A path as given by a caller, with `~` as the home folder; as it stands where there is no such folder.
 
     Args:
         value: text or a path.
@@ -29,7 +29,11 @@ def as_path(value: object, what: str) -> Path:
         InputError: it is something else, such as an array of pixels.
     """
     if isinstance(value, str | os.PathLike):
-        return Path(value)
+        path = Path(value)
+        try:
+            return path.expanduser()
+        except RuntimeError:
+            return path
     shape = getattr(value, "shape", None)
     raise InputError(
         f"{what} cannot be of the type {type(value).__name__}",
@@ -125,18 +129,6 @@ def output_folder(path: Path, *names: str) -> None:
     make_folder(path)
     for name in names:
         check_writable(path / name)
-
-
-def user_path(value: object, what: str = "the path") -> Path:
-    """A path as the user typed it, with `~` as the home folder; as it stands where there is no such folder.
-
-    Arguments and errors are those of `as_path`.
-    """
-    path = as_path(value, what)
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
 
 
 def json_bytes(value: Any, *, indent: int | None = None) -> bytes:

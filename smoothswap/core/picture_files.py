@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),  # MPO: several JPEGs, as phones write them
@@ -21,6 +23,14 @@ hands it to Ghostscript, which runs programs."""
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """In small letters; the case of a file's own does not matter."""
+
+
+def added_up(counts: Iterable[bytes]) -> Counter[str]:
+    """The sum of counts by kind, each as JSON; empty ones count nothing."""
+    total: Counter[str] = Counter()
+    for text in filter(None, counts):
+        total.update(json.loads(text))
+    return total
 
 
 def counted(left_out: Mapping[str, int], *, most: int = 8) -> str:

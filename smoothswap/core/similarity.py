@@ -37,5 +37,5 @@ def as_complex(points: npt.NDArray[np.float64]) -> Complex:
 
 
 def as_points(z: Complex) -> npt.NDArray[np.float64]:
-    """X + iy [...] as x, y [..., 2]."""
+    """Complex numbers [...], x and y in one, as x, y [..., 2]."""
     return np.stack([z.real, z.imag], axis=-1)

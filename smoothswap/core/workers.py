@@ -63,8 +63,8 @@ def fresh_processes() -> Iterator[FreshProcesses]:
 def may_start_processes() -> bool:
     """Whether this process may have children: not inside a daemonic worker, nor where the program is no file.
 
-    The workers of a `multiprocessing.Pool`, and so of many task queues, are daemonic. A program typed in, or read from
-    standard input, cannot be imported by a fresh process.
+    The workers of a `multiprocessing.Pool`, and so of many task queues, are daemonic. A program read from
+    standard input cannot be imported by a fresh process.
     """
     if multiprocessing.current_process().daemon:
         return False

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.picture_files import FORMATS
+from smoothswap.images.bits import to_bits
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 
@@ -103,10 +104,10 @@ def _decode(data: bytes, name: str, side: int | None) -> Pixels:
 def _decode_tiff(page: TiffPage, name: str) -> Pixels:
     _check_size(page.size, name)
     values, alpha, _ = page.decode()
-    pixels = _to_8_bits(values)
+    pixels = to_bits(values, 8)
     if alpha is None:
         return pixels
-    return np.array(_on_background(Image.fromarray(np.dstack([pixels, _to_8_bits(alpha)]))), dtype=np.uint8)
+    return np.array(_on_background(Image.fromarray(np.dstack([pixels, to_bits(alpha, 8)]))), dtype=np.uint8)
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:
@@ -142,14 +143,7 @@ def _on_background(image: Image.Image) -> Image.Image:
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     """Scale the modes I;16 and I to 8-bit grey, which Pillow's own conversion would clip at 255."""
-    return Image.fromarray(_to_8_bits(np.asarray(image).astype(np.int64).clip(0, 65535)))
-
-
-def _to_8_bits(values: np.ndarray[Any, Any]) -> Pixels:
-    """Values of 8 bits as they are, others, from 0 to 65535, rounded to 8 bits; of any shape."""
-    if values.dtype == np.uint8:
-        return values
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return Image.fromarray(to_bits(np.asarray(image).clip(0, 65535).astype(np.uint16), 8))
 
 
 def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:

@@ -127,10 +127,8 @@ class Shape:
         face = Similarity.fit(FACE, points)
         square = (face.inverse()(places) - torch.tensor([0.0, _MIDDLE], dtype=torch.float32)) / _HALF
         near = 1 - square.abs().amax(-1, keepdim=True).clamp(max=1) ** 4
-        shifts = F.grid_sample(self.knots, square[None], mode="bicubic", padding_mode="border", align_corners=True)[
-            0
-        ].movedim(0, -1)
-        return Similarity(face.turn, 0)(shifts * near)
+        shifts = F.grid_sample(self.knots, square[None], mode="bicubic", padding_mode="border", align_corners=True)[0]
+        return Similarity(face.turn, 0)(shifts.movedim(0, -1) * near)
 
 
 def laid_over(picture: Tensor, points: Points, wanted: Points, chance: np.random.Generator, jitter: float) -> Tensor:

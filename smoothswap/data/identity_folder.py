@@ -11,7 +11,7 @@ import torch
 from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
-from smoothswap.core.files import user_path
+from smoothswap.core.files import as_path
 from smoothswap.data.folder import FolderStore
 from smoothswap.data.index_file import Array
 from smoothswap.data.listing import Listing, list_pictures
@@ -44,7 +44,7 @@ class IdentityFolder(PictureDataset):
         index: str | None = option("auto", "file that remembers what the folder holds; auto: in the cache; none: none")
 
     def __init__(self, config: Config) -> None:
-        root = user_path(config.folder)
+        root = as_path(config.folder, "the folder")
         listing = list_pictures(root, config.index)
         listing.report(root)
         self.left_out = listing.left_out

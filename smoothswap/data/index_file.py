@@ -17,7 +17,7 @@ import numpy as np
 
 from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.errors import ConfigError, WorkError
-from smoothswap.core.files import user_path, write_aside
+from smoothswap.core.files import as_path, write_aside
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +49,7 @@ class IndexFile:
             digest = hashlib.blake2b(subject.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
             self.path = cache_folder() / "indexes" / f"{kind.split()[0]}-{digest}.npz"
         elif option is not None:
-            self.path = user_path(option)
+            self.path = as_path(option, "the index")
             _refuse_other(self.path)
 
     def load(self) -> dict[str, Array] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import os
 import time
@@ -23,7 +22,7 @@ import numpy as np
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import json_bytes
-from smoothswap.core.picture_files import SUFFIXES, counted
+from smoothswap.core.picture_files import SUFFIXES, added_up, counted
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.index_file import Array, IndexFile, settled, subject_of
 from smoothswap.data.name_table import NameTable, join_names
@@ -73,13 +72,10 @@ class Listing:
         if len(self.others) != len(self.folders):
             raise ValueError("the folders and their other files do not fit")
 
-    @property
+    @functools.cached_property
     def left_out(self) -> Counter[str]:
         """The files that are no pictures: their number by suffix. Hidden ones do not count, nor what `align` writes."""
-        total: Counter[str] = Counter()
-        for text in filter(None, self.others.every()):
-            total.update(json.loads(text))
-        return total
+        return added_up(self.others.every())
 
     def report(self, folder: Path) -> None:
         """Tell through `logging` what was left out, where anything was."""

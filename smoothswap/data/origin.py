@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smoothswap.core.files import user_path
+from smoothswap.core.files import as_path
 
 _log = logging.getLogger(__name__)
 REPORT = "report.json"
@@ -53,4 +53,4 @@ def origins(options: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         options: of each data set; those with a `folder` count.
     """
     folders = {str(one["folder"]): None for one in options if "folder" in one}
-    return [origin for folder in folders if (origin := origin_of(user_path(folder)))]
+    return [origin for folder in folders if (origin := origin_of(as_path(folder, "the folder")))]

@@ -14,7 +14,7 @@ from torch import Tensor
 from smoothswap.core.config import option
 from smoothswap.core.errors import InputError
 from smoothswap.core.face_crop import CropOptions
-from smoothswap.core.files import user_path
+from smoothswap.core.files import as_path
 from smoothswap.data.crop_points import MANIFEST, Points, crop_points
 from smoothswap.data.face_paste import Shape, Tone, bend, laid_over, mirrored, mouth_of, oval, pose_of, recoloured
 from smoothswap.data.identity_folder import IdentityFolder
@@ -91,7 +91,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.pictures = _pictures(config)
-        known = crop_points(user_path(config.folder))
+        known = crop_points(as_path(config.folder, "the folder"))
         noted = [(i, known[name]) for i, name in enumerate(self.pictures.files) if name in known]
         if missing := len(self.pictures) - len(noted):
             _log.warning("%s of %s pictures are left out: no points are noted", missing, len(self.pictures))
@@ -198,7 +198,7 @@ class PastedFaces(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def _pictures(config: PastedFaces.Config) -> IdentityFolder | ImageFolder:
-    root = user_path(config.folder)
+    root = as_path(config.folder, "the folder")
     options: dict[str, Any] = {
         "folder": config.folder,
         "image_size": config.finer * config.image_size,

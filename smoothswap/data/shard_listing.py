@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import time
 from collections import Counter
@@ -18,6 +18,7 @@ import numpy as np
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import json_bytes
+from smoothswap.core.picture_files import added_up
 from smoothswap.core.workers import cores, fresh_processes, may_start_processes
 from smoothswap.data.index_file import Array, IndexFile, settled
 from smoothswap.data.name_table import NameTable, join_names
@@ -74,13 +75,10 @@ class Found:
         if not fits:
             raise ValueError("the shards and their pictures do not fit")
 
-    @property
+    @functools.cached_property
     def left_out(self) -> Counter[str]:
         """The files that belong to no sample with a picture: their number by what follows the first dot."""
-        total: Counter[str] = Counter()
-        for text in filter(None, self.others.every()):
-            total.update(json.loads(text))
-        return total
+        return added_up(self.others.every())
 
 
 def list_shards(paths: Sequence[Path], person: str, index: str | None = None, workers: int = 0) -> Found:

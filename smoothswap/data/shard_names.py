@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import user_path
+from smoothswap.core.files import as_path
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -23,7 +23,7 @@ def shard_files(pattern: str) -> list[Path]:
     Raises:
         InputError: there is no such file, or some of those that the braces name are missing, or a shard is compressed.
     """
-    names = [str(user_path(name)) for name in expand_braces(pattern)]
+    names = [str(as_path(name, "the shards")) for name in expand_braces(pattern)]
     files: list[Path] = []
     for name in names:
         if Path(name).is_dir():

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
-from smoothswap.core.file_kind import file_kind, unreadable
+from smoothswap.core.file_kind import unreadable
 from smoothswap.modules.state_mapping import StateMapping
 
 if TYPE_CHECKING:
     from smoothswap.embedders.faceres import FaceRes
 
+T = TypeVar("T")
 ORIGIN = "HSE_FaceRec's MobileNet"
 DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32}
 # Heads for age and gender, and constants of ReLU6.
@@ -44,13 +45,19 @@ def read_faceres(path: Path | str) -> dict[str, torch.Tensor]:
     for file in (path, path.with_suffix(".json")):
         if not file.is_file():
             raise InputError(f"no file {str(file)!r}", hint="faceres.bin and faceres.json belong together")
+    rows = _read(path.with_suffix(".json"), _rows)
+    return _read(path, lambda file: _tensors(file.read_bytes(), rows))
+
+
+def _read(file: Path, how: Callable[[Path], T]) -> T:
     try:
-        manifest = json.loads(path.with_suffix(".json").read_text("utf-8"))["weightsManifest"]
-        rows = [row for group in manifest for row in group["weights"]]
-        return _tensors(path.read_bytes(), rows)
+        return how(file)
     except (KeyError, TypeError, ValueError) as cause:
-        strange = next((file for file in (path, path.with_suffix(".json")) if file_kind(file) is not None), path)
-        raise unreadable(strange, "a TensorFlow.js model", cause) from cause
+        raise unreadable(file, "part of a TensorFlow.js model", cause) from cause
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [row for group in json.loads(file.read_text("utf-8"))["weightsManifest"] for row in group["weights"]]
 
 
 def _tensors(values: bytes, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

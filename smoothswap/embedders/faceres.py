@@ -69,7 +69,7 @@ class FaceRes(nn.Module):
         self.dim = DIM
         self.expects = FaceInput("arcface112", SIZE, (0.0, 255.0), "bgr")
         self.mean: torch.Tensor
-        self.register_buffer("mean", torch.tensor(MEAN_BGR)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN_BGR, dtype=torch.float32)[:, None, None], persistent=False)
         self.stem = ConvReLU6(nn.Conv2d(3, STEM, 3, stride=2, bias=False))
         pairs: list[nn.Module] = []
         channels = STEM

@@ -1,4 +1,4 @@
-"""Checks of what a component gave, so that a wrong shape is told with the name of who gave it.
+"""Checks of what a component gave, so that a wrong shape is reported with the component's name.
 
 B: images, D: length of an identity vector, S: side in pixels.
 """

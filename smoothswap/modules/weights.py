@@ -32,6 +32,7 @@ from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.hookspecs import PROJECT
 
 KEY = "smoothswap"
+_NAMED_KIND = "injection"  # the only kind of component that options of models name
 TRAINING = "smoothswap_training"
 """The key in whose place the checkpoint of a training has its own."""
 
@@ -83,7 +84,7 @@ def save(
 def _packages(config: Mapping[str, Any], provider: str) -> list[str]:
     """The plugins without which a model cannot be built: of itself, and of components that its options name."""
     named = {value for value in config.values() if isinstance(value, str)}
-    others = {row.provider for row in available() if row.name in named}
+    others = {row.provider for row in available(_NAMED_KIND) if row.name in named}
     return sorted({*others, provider} - {PROJECT})
 
 

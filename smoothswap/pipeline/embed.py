@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, check_writable, json_bytes, user_path, write_aside
+from smoothswap.core.files import as_path, check_writable, json_bytes, write_aside
 from smoothswap.core.picture_files import said_left_out
 from smoothswap.data.crop_points import crop_points
 from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
@@ -107,7 +107,7 @@ def embed_folder(
     from smoothswap.data.folder import FolderStore
     from smoothswap.data.listing import list_pictures
 
-    folder, out = user_path(folder, "the folder"), as_path(out, "the file to write")
+    folder, out = as_path(folder, "the folder"), as_path(out, "the file to write")
     expects = declared_input(embedder)
     _check(out)
     check_batches(batch, workers)

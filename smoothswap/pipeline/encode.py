@@ -19,8 +19,9 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import as_path, check_writable, write_aside
+from smoothswap.images.bits import to_bits
 from smoothswap.pipeline.metadata import XMP_TIFF_TAG, as_stored, chunks_to_write
-from smoothswap.pipeline.picture import Picture, to_bits
+from smoothswap.pipeline.picture import Picture
 
 _APP1_LIMIT = 65_000  # a JPEG segment holds 65,533 bytes, of which its label takes some
 _XMP_KEY = "XML:com.adobe.xmp"

@@ -25,6 +25,7 @@ from smoothswap.core.errors import InputError
 from smoothswap.core.file_kind import kind_of
 from smoothswap.core.files import as_path
 from smoothswap.core.picture_files import FORMATS
+from smoothswap.images.bits import to_bits
 from smoothswap.images.orientation import orientation_of, upright
 from smoothswap.images.tiff import TiffPage, open_tiff
 from smoothswap.pipeline import metadata
@@ -154,7 +155,7 @@ class Picture:
 
     def as_uint8(self) -> npt.NDArray[np.uint8]:
         """Pixels [H, W, 3] in 8 bits, rounded; no copy where they have 8 bits already."""
-        return to_bits(self.pixels, 8)  # type: ignore[return-value]
+        return to_bits(self.pixels, 8)
 
     def write(
         self,
@@ -177,16 +178,6 @@ def _upright_metadata(
     turned = turn in (5, 6, 7, 8)
     exif = metadata.exif_to_keep(tags, width=pixels.shape[1], height=pixels.shape[0], turned=turned)
     return {"exif": exif, "dpi": dpi[::-1] if turned and dpi is not None else dpi}
-
-
-def to_bits(values: Pixels, bits: int) -> Pixels:
-    """Values of 8 or 16 bits as `bits` bits, rounded to nearest, so that white stays white."""
-    have = 8 * values.dtype.itemsize
-    if have == bits:
-        return values
-    if bits == 8:
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return values.astype(np.uint16) * np.uint16(257)
 
 
 def _read_bytes(path: Path) -> bytes:

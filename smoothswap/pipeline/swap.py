@@ -28,7 +28,7 @@ from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ENOUGH = 1.0
+STOP_SIMILARITY = 1.0
 _LOSSY = 4 / 255
 
 
@@ -88,7 +88,7 @@ def swap_pictures(
     keep_detail: bool = True,
     feather: float = FEATHER,
     refine: int | None = None,
-    enough: float = ENOUGH,
+    stop_similarity: float = STOP_SIMILARITY,
     batch_size: int = 8,
 ) -> SwapResult:
     """Put the person of `source` into `target`. The pixels outside the pasted boxes stay as they are.
@@ -113,8 +113,8 @@ def swap_pictures(
         refine: steps by which each face's identity vector is led to where the swap is more like the source, by the
             embedder; 0 takes the source's as it is. A step costs about three passes of both models. Left out: 8, or
             none where the generator's crop does not hold what the embedder looks at.
-        enough: cosine of swap and source from which on a face is left as it is; two photographs of one person are
-            only so alike.
+        stop_similarity: cosine of swap and source from which on a face is left as it is; two photographs of one person
+            are only so alike.
         batch_size: faces that the generator works on at once.
 
     Raises:
@@ -122,7 +122,7 @@ def swap_pictures(
         InputError: a face index out of range, an aligned source that is not square, a wrong `feather` or `refine`.
         ArgumentError: generator and embedder do not belong together, one gives another shape than it should, or an
             embedder to refine by gives no gradients.
-        WorkError: the generator gave values that are no numbers.
+        WorkError: the generator gave NaN or infinite values.
     """
     if not 0 <= feather <= 0.5:
         raise InputError(f"feather cannot be {feather:g}", hint="give a share of the box from 0 to 0.5")
@@ -140,11 +140,12 @@ def swap_pictures(
         identity = _identity(source, person, embedder)
         squares = [crop_square(one, declared_face_crop(generator)) for one in chosen]
         size = int(generator.image_size)  # type: ignore[arg-type]
+        steps = _default_steps(generator, embedder) if refine is None else refine
         old: list[Crop] = []
         new: list[Crop] = []
         for start in range(0, len(squares), batch_size):
             batch = [crop(target.pixels, square, size) for square in squares[start : start + batch_size]]
-            swapped = _generate(generator, embedder, batch, identity, refine, enough)
+            swapped = _generate(generator, embedder, batch, identity, steps, stop_similarity)
             new += [match_colour(*pair) for pair in zip(swapped, batch, strict=True)] if colour_transfer else swapped
             old += batch
     new = [_grey(one) if target.grey or _colourless(was) else one for one, was in zip(new, old, strict=True)]
@@ -172,7 +173,7 @@ def swap_file(
     keep_detail: bool = True,
     feather: float = FEATHER,
     refine: int | None = None,
-    enough: float = ENOUGH,
+    stop_similarity: float = STOP_SIMILARITY,
     batch_size: int = 8,
     overwrite: bool = False,
     quality: int = 95,
@@ -196,7 +197,7 @@ def swap_file(
         keep_detail: as above.
         feather: as above.
         refine: as above.
-        enough: as above.
+        stop_similarity: as above.
         batch_size: as above.
         overwrite: replace `out` where it exists.
         quality: 1 to 100, for JPEG and WebP.
@@ -222,7 +223,7 @@ def swap_file(
         keep_detail=keep_detail,
         feather=feather,
         refine=refine,
-        enough=enough,
+        stop_similarity=stop_similarity,
         batch_size=batch_size,
     )
     said = Mark(weights_sha256=weights_hash) if mark else None
@@ -262,6 +263,12 @@ def _check_models(generator: nn.Module, embedder: nn.Module) -> None:
         )
 
 
+def _default_steps(generator: nn.Module, embedder: nn.Module) -> int:
+    from smoothswap.pipeline.refine import default_steps
+
+    return default_steps(generator, embedder)
+
+
 @contextlib.contextmanager
 def _evaluating(*modules: nn.Module) -> Iterator[None]:
     """Without gradients and in evaluation mode; the modules' own modes come back at the end."""
@@ -299,18 +306,22 @@ def _identity(source: Picture, person: Face | None, embedder: nn.Module) -> Tens
 
 
 def _generate(
-    generator: nn.Module, embedder: nn.Module, crops: Sequence[Crop], identity: Tensor, steps: int | None, enough: float
+    generator: nn.Module,
+    embedder: nn.Module,
+    crops: Sequence[Crop],
+    identity: Tensor,
+    steps: int,
+    stop_similarity: float,
 ) -> list[Crop]:
     import torch
 
-    from smoothswap.pipeline.refine import default_steps, refined_swap
+    from smoothswap.pipeline.refine import refined_swap
 
     images = _to_tensor(crops, generator)
     vectors = identity.to(images).expand(len(images), -1)
-    steps = default_steps(generator, embedder) if steps is None else steps
-    swapped = refined_swap(generator, embedder, images, vectors, steps=steps, enough=enough)
+    swapped = refined_swap(generator, embedder, images, vectors, steps=steps, stop_similarity=stop_similarity)
     if not bool(torch.isfinite(swapped).all()):
-        raise WorkError("the generator gave values that are no numbers", hint="the weights are damaged; train again")
+        raise WorkError("the generator gave NaN or infinite values", hint="the weights are damaged; train again")
     pixels = ((swapped.float() + 1) / 2).clamp(0, 1).permute(0, 2, 3, 1)
     return [np.ascontiguousarray(one) for one in pixels.cpu().numpy()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 META = "adobe:ns:meta/"
@@ -67,8 +68,9 @@ def serialise(rdf: ET.Element) -> bytes:
 def without_pictures(packet: bytes | None) -> bytes | None:
     """Return the packet without orientation, comments, and whatever may hold a picture; None where it cannot be read.
 
-    A property goes if it is known to hold a picture or to describe one that is not written, or if a value in it is no
-    plain text (see `is_plain_text`). A packet with none of these is returned as it is.
+    A property goes if it is known to hold a picture or to describe one that is not written, if a value in it is no
+    plain text (see `is_plain_text`), if all of its values together are a code, or if its name is longer than 240
+    characters. A packet with none of these is returned as it is.
     """
     root = _root(packet)
     if packet is None or root is None:
@@ -80,7 +82,9 @@ def without_pictures(packet: bytes | None) -> bytes | None:
                 del parent.attrib[name]
                 changed = True
         for child in list(parent):
-            if _forbidden(child.tag) or not is_plain_text(child.text or ""):
+            is_property = parent.tag == f"{{{RDF}}}Description"
+            coded = is_property and _is_coded(" ".join(_texts(child)))
+            if coded or _forbidden(child.tag) or not is_plain_text(child.text or ""):
                 parent.remove(child)
                 changed = True
             elif (child.tail or "").strip():  # RDF has no text between elements
@@ -90,6 +94,12 @@ def without_pictures(packet: bytes | None) -> bytes | None:
         return packet
     rdf = _rdf(root)  # text of the root stays behind
     return None if rdf is None else serialise(rdf)
+
+
+def _texts(element: ET.Element) -> Iterator[str]:
+    """Every text in an element: a picture may be coded in many short ones."""
+    for each in element.iter():
+        yield from (each.text or "", *each.attrib.values())
 
 
 def _has_more_than_elements(packet: bytes) -> bool:
@@ -109,13 +119,18 @@ def is_plain_text(text: str) -> bool:
     unprintable = [letter for letter in text if not (letter.isprintable() or letter.isspace())]
     if len(text) > _LONG or len(unprintable) > len(text) / 10 or any(letter < " " for letter in unprintable):
         return False
+    return not _is_coded(text)
+
+
+def _is_coded(text: str) -> bool:
     coded = 0
     for word in text.split():
         coded = coded + len(word) if len(word) >= _CODE_WORD and word.isascii() else 0
         if coded > _SHORT:
-            return False
-    return True
+            return True
+    return False
 
 
 def _forbidden(name: str) -> bool:
-    return name in _PICTURE_NAMES or name == ORIENTATION or name.startswith(_PICTURE_SPACES)
+    known = name in _PICTURE_NAMES or name == ORIENTATION or name.startswith(_PICTURE_SPACES)
+    return known or len(name) > _SHORT  # with its namespace; names could be codes as well

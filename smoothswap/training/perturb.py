@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smoothswap.core.errors import ArgumentError
+
 _SHIFT, _SCALE, _COLOR = 0.06, 0.06, 0.4  # shares of the side, of the size, and in units of [-1, 1], at strength 1
 
 
@@ -56,10 +58,18 @@ def blur(images: Tensor, largest: float) -> Tensor:
 
     Returns:
         [B, C, H, W].
+
+    Raises:
+        ArgumentError: pictures too small for that blur.
     """
     if largest == 0:
         return images
     reach = math.ceil(3 * largest)
+    if min(images.shape[2:]) <= reach:
+        raise ArgumentError(
+            f"pictures of {list(images.shape[2:])} pixels are too small for a blur of {largest:g} pixels",
+            hint=f"choose a smaller blur_identity, or pictures of more than {reach} pixels",
+        )
     deviation = largest * (1 + torch.rand((), device=images.device, dtype=torch.float32)) / 2
     place = torch.arange(-reach, reach + 1, device=images.device, dtype=torch.float32)
     weights = torch.exp(-(place / deviation).square() / 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smoothswap.core.errors import ConfigError, InputError
-from smoothswap.core.files import user_path
+from smoothswap.core.files import as_path
 from smoothswap.data.shard_names import expand_braces, shard_files
 from smoothswap.training.recipe_parts import Part
 from smoothswap.training.recipes import TrainingRecipe
@@ -31,11 +31,10 @@ def without_places(recipe: R) -> R:
 
 def moved_validation(old: TrainingRecipe, data: Part) -> Part | None:
     """The validation of a recipe whose data set has moved: it moves along where it lay in the same place."""
-    validation = old.validation
-    place = _place(old.data)
-    if validation is None or place is None or _place(validation) != place:
+    validation, place = old.validation, _place(old.data)
+    if validation is None or place is None or _place(validation) != place or place[0] not in data.options:
         return validation
-    return Part(validation.name, {**validation.options, **{key: data.options[key] for key in (place[0],)}})
+    return Part(validation.name, {**validation.options, place[0]: data.options[place[0]]})
 
 
 def overrides_for_moved(recipe: TrainingRecipe, place: Path) -> dict[str, str]:
@@ -108,9 +107,9 @@ def _absolute_part(part: Part) -> Part:
 
 
 def _absolute(text: str) -> str:
-    if any(user_path(name).is_absolute() for name in expand_braces(text)):
-        return str(user_path(text))
-    return str(user_path(text).absolute())
+    if any(as_path(name, "the shards").is_absolute() for name in expand_braces(text)):
+        return str(as_path(text, "a path"))
+    return str(as_path(text, "a path").absolute())
 
 
 def _placeless(part: Part) -> Part:
@@ -128,7 +127,7 @@ def _place(part: Part) -> tuple[str, str] | None:
 
 def _is_there(option: str, place: str) -> bool:
     if option == "folder":
-        return user_path(place).exists()
+        return as_path(place, "the folder").exists()
     try:
         return bool(shard_files(place))
     except InputError:

@@ -184,8 +184,8 @@ class SwapperWork:
                 hint="keep at least one pair of different pictures in each part",
             )
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.embedder_hash = _sha256(embedder_file) if embedder_file.is_file() else ""
         files = [embedder_file, *map(Path, recipe.identity_embedders)]
+        self.embedder_hash, *self.judge_hashes = (_sha256(file) if file.is_file() else "" for file in files)
         # The data come last, since rendering them may take half an hour: what can be refused is refused before.
         share_out(recipe, fabric.world_size)
         has = _declared(recipe)
@@ -294,6 +294,7 @@ class SwapperWork:
             "data": self.data.state(),
             "health": self.health.state(),
             "embedder_hash": self.embedder_hash,
+            "judge_hashes": self.judge_hashes,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -309,6 +310,14 @@ class SwapperWork:
                 "the run was started with another embedder",
                 f"sha256 {state['embedder_hash'][:12]}… then, {self.embedder_hash[:12]}… now",
                 hint="resume without naming an embedder: the run has its own copy",
+            )
+        # Checkpoints of earlier versions do not say who judged.
+        if state.get("judge_hashes", self.judge_hashes) != self.judge_hashes:
+            raise CheckpointError(
+                "the run was started with other identity_embedders",
+                *(f"{file}: sha256 {_sha256(Path(file))[:12]}…" for file in self.recipe.identity_embedders),
+                f"sha256 then: {', '.join(digest[:12] + '…' for digest in state['judge_hashes']) or 'none'}",
+                hint="name the files that it was started with, or start a new run in another folder",
             )
         added = {"discriminator", "discriminator_optimizer"} - state.keys()
         for name, network in self._networks().items():

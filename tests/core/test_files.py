@@ -12,7 +12,7 @@ import pytest
 
 import smoothswap
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
-from smoothswap.core.files import as_path, check_writable, output_folder, user_path, write_aside, write_json
+from smoothswap.core.files import as_path, check_writable, output_folder, write_aside, write_json
 
 
 def test_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_no_path(value: object) -> None:
     ],
 )
 def test_arrays_in_place_of_files_are_refused_by_every_verb(tmp_path: Path, call: Callable[..., object]) -> None:
-    with pytest.raises(SmoothSwapError):
+    with pytest.raises(SmoothSwapError, match="ndarray"):
         call(np.zeros((4, 4, 3), np.uint8), tmp_path)
 
 
@@ -122,10 +122,10 @@ def test_names_that_are_no_utf_8_come_back_from_json(tmp_path: Path) -> None:
 
 def test_a_home_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/of/anna")
-    assert user_path("~/faces") == Path("/home/of/anna/faces")
+    assert as_path("~/faces", "a path") == Path("/home/of/anna/faces")
 
     def none(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "expanduser", none)
-    assert user_path("~/faces") == Path("~/faces")
+    assert as_path("~/faces", "a path") == Path("~/faces")

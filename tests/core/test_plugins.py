@@ -69,7 +69,7 @@ def test_bad_plugin_is_undone_and_the_others_work(monkeypatch: pytest.MonkeyPatc
 def made(
     monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, name: str = "made_plugin"
 ) -> tuple[Catalogue, PluginInfo]:
-    """A catalogue with the shipped components and a plugin of this text, and what became of it."""
+    """A catalogue with the shipped components and a plugin of this text, and its status."""
     (folder / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, name, raising=False)

@@ -16,7 +16,7 @@ from smoothswap.data.face_paste import Shape, Tone, bend, mouth_of, oval
 from smoothswap.data.faceworld import FaceWorld, Factors, Population, render, swap_pairs, true_swap
 from smoothswap.data.faceworld.scenes import Scenes
 from smoothswap.ops import modulated_conv2d
-from smoothswap.training.perturb import perturb
+from smoothswap.training.perturb import blur, perturb
 
 F32 = torch.float32
 PICTURE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=F32)
@@ -44,6 +44,11 @@ def of_chance(f: Callable[[np.random.Generator], Any]) -> Any:
     return f(np.random.default_rng(3))
 
 
+def blurred() -> Tensor:
+    torch.manual_seed(0)
+    return blur(BATCH, 1.5)
+
+
 JOBS: dict[str, Callable[[], Any]] = {
     "true swap": lambda: vars(render(true_swap(*swap_pairs(people(), count=2, seed=0)), size=32)),
     "neutral face": lambda: vars(render(Factors.neutral(2), size=16)),
@@ -59,6 +64,7 @@ JOBS: dict[str, Callable[[], Any]] = {
     "tone": lambda: of_chance(lambda chance: Tone.draw(chance, 0.2)(PICTURE)),
     "oval": lambda: of_chance(lambda chance: oval(32, POINTS, chance)),
     "mouth": lambda: mouth_of(PICTURE, POINTS),
+    "blur": blurred,
     "perturb": lambda: perturbed(F32),
     "perturb, double": lambda: perturbed(torch.float64),
     "convolution": convolved,

@@ -130,6 +130,11 @@ def add_values(path: Path) -> None:
     path.write_bytes(path.read_bytes() + bytes(6))
 
 
+def half_a_description(path: Path) -> None:
+    text = path.with_suffix(".json").read_text()
+    path.with_suffix(".json").write_text(text[: len(text) // 2])
+
+
 def of_another_format(path: Path) -> None:
     path.with_suffix(".json").write_text("<html>not found</html>")
 
@@ -144,6 +149,7 @@ def of_unknown_numbers(path: Path) -> None:
         (remove_description, InputError, "faceres.json"),
         (cut_off, CheckpointError, "cannot be read"),
         (add_values, CheckpointError, "are described"),
+        (half_a_description, CheckpointError, r"faceres\.json' cannot be read"),
         (of_another_format, CheckpointError, "cannot be read"),
         (of_unknown_numbers, CheckpointError, "uint8"),
     ],

@@ -167,6 +167,12 @@ def test_the_packages_of_a_model_are_named_where_they_are_missing(
     assert text.endswith(f"install or load what provides it: {missing}")
 
 
+def test_a_component_that_an_option_happens_to_be_called_like_is_not_needed(tmp_path: Path) -> None:
+    catalogue.CATALOGUE.add(_row("generator", "uses", Uses, "smoothswap"))
+    catalogue.CATALOGUE.add(_row("loss", "add", Adalin, "smoothswap-of-a-loss"))
+    assert "packages" not in weights.read_header(weights.save(build("uses"), tmp_path / "a.safetensors"))
+
+
 def test_options_of_another_version_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     header = {"kind": "embedder", "name": "tiny", "provider": "smoothswap", "config": {"widht": 3}}

@@ -14,6 +14,7 @@ from smoothswap.core.face_crop import FaceCrop
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.pipeline import swap_pictures
 from smoothswap.pipeline.face import Landmarker
+from smoothswap.pipeline.ffhq import ffhq_square
 from smoothswap.pipeline.picture import Picture
 from smoothswap.pipeline.refine import STEP, STEPS, default_steps, refined_swap
 
@@ -55,7 +56,7 @@ Z = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
 
 @pytest.mark.parametrize(("steps", "angle"), [(1, 0.5), (2, 0.5), (2, -0.7)])
 def test_each_step_leads_the_swap_by_its_length(steps: int, angle: float) -> None:
-    swapped = refined_swap(Painter(angle), MeanColour(), X[:1], Z[:1], steps=steps, enough=1.0)
+    swapped = refined_swap(Painter(angle), MeanColour(), X[:1], Z[:1], steps=steps, stop_similarity=1.0)
     # A step of length 0.2 along the tangent, brought back to the sphere, is one of atan(0.2).
     assert likeness(swapped, Z[:1])[0] == pytest.approx(math.cos(abs(angle) - steps * math.atan(STEP)), abs=1e-5)
     assert swapped.requires_grad is False
@@ -63,7 +64,7 @@ def test_each_step_leads_the_swap_by_its_length(steps: int, angle: float) -> Non
 
 def test_no_steps_are_the_generator_alone() -> None:
     painter = Painter(0.5)
-    swapped = refined_swap(painter, MeanColour(), X, Z, steps=0, enough=1.0)
+    swapped = refined_swap(painter, MeanColour(), X, Z, steps=0, stop_similarity=1.0)
     assert torch.equal(swapped, painter(X, Z))
     assert painter.passes == 2
 
@@ -73,7 +74,7 @@ def test_a_face_that_is_like_enough_stays_while_the_other_is_led_on() -> None:
     plain = painter(X, Z)
     before = likeness(plain, Z)
     assert before[0] < 0.9 < before[1], "the second one hardly turns: most of it lies in the third number"
-    swapped = refined_swap(painter, MeanColour(), X, Z, steps=3, enough=0.9)
+    swapped = refined_swap(painter, MeanColour(), X, Z, steps=3, stop_similarity=0.9)
     after = likeness(swapped, Z)
     assert torch.equal(swapped[1], plain[1])
     assert after[0] == pytest.approx(math.cos(0.5 - math.atan(STEP)), abs=1e-5)
@@ -82,7 +83,7 @@ def test_a_face_that_is_like_enough_stays_while_the_other_is_led_on() -> None:
 
 def test_it_stops_where_all_are_like_enough() -> None:
     painter = Painter(0.5)
-    refined_swap(painter, MeanColour(), X, Z, steps=50, enough=0.9)
+    refined_swap(painter, MeanColour(), X, Z, steps=50, stop_similarity=0.9)
     assert painter.passes == 2
 
 
@@ -90,12 +91,12 @@ def test_the_best_of_all_that_were_tried_is_kept() -> None:
     """Steps of 0.2 step over a likeness that 0.05 is missing of, and back again."""
     painter = Painter(0.05)
     plain = likeness(painter(X[:1], Z[:1]), Z[:1])[0]
-    swapped = refined_swap(painter, MeanColour(), X[:1], Z[:1], steps=3, enough=1.0)
+    swapped = refined_swap(painter, MeanColour(), X[:1], Z[:1], steps=3, stop_similarity=1.0)
     assert likeness(swapped, Z[:1])[0] >= plain - 1e-6
 
 
 def test_a_generator_that_does_not_look_at_the_identity_is_asked_once(copying: nn.Module) -> None:
-    swapped = refined_swap(copying, MeanColour(), torch.rand(1, 3, 256, 256), Z[:1], steps=4, enough=1.0)
+    swapped = refined_swap(copying, MeanColour(), torch.rand(1, 3, 256, 256), Z[:1], steps=4, stop_similarity=1.0)
     assert swapped.shape == (1, 3, 256, 256)
     assert len(copying.batches) == 1  # type: ignore[arg-type]
 
@@ -106,16 +107,28 @@ def test_an_embedder_without_gradients_is_refused() -> None:
             return super().forward(images.detach())
 
     with pytest.raises(ArgumentError, match="refine=0"):
-        refined_swap(Painter(0.5), Detached(), X, Z, steps=1, enough=1.0)
-    refined_swap(Painter(0.5), Detached(), X, Z, steps=0, enough=1.0)
+        refined_swap(Painter(0.5), Detached(), X, Z, steps=1, stop_similarity=1.0)
+    refined_swap(Painter(0.5), Detached(), X, Z, steps=0, stop_similarity=1.0)
 
 
 def test_swap_pictures_refines(astronaut: Picture, finder: Landmarker) -> None:
-    """The mean colour of the pasted face comes nearer to the source's."""
-    models = {"generator": Painter(0.6), "embedder": MeanColour(), "landmarker": finder, "keep_detail": False}
-    results = [swap_pictures(astronaut, astronaut, refine=n, enough=1.0, **models) for n in (0, 2)]
-    plain, refined = (result.picture.pixels.astype(float) for result in results)
-    assert abs(plain - refined).max() > 10
+    """The colour in the middle of the pasted face comes as near to the source's vector as the steps lead it."""
+    embedder = MeanColour()
+    vectors: list[Tensor] = []
+    embedder.register_forward_hook(lambda module, args, out: vectors.append(out.detach()))
+    models = {"generator": Painter(0.6), "embedder": embedder, "landmarker": finder, "keep_detail": False}
+    angles = []
+    for steps in (0, 2):
+        vectors.clear()
+        result = swap_pictures(astronaut, astronaut, refine=steps, stop_similarity=1.0, **models)
+        across, down = ffhq_square(result.faces[0]).corners.mean(0).round().astype(int)
+        colour = torch.from_numpy(result.picture.pixels[down, across] / 127.5 - 1).float()
+        angles.append(math.acos(float(F.cosine_similarity(colour, vectors[0][0], dim=0))))
+    turned = math.hypot(*vectors[0][0, :2].tolist())  # the share of the vector that the painter turns
+    assert angles[0] == pytest.approx(2 * math.asin(turned * math.sin(0.3)), abs=0.02)
+    assert angles[0] > 2 * math.atan(STEP) + 0.02, "too near for two steps"
+    assert angles[1] == pytest.approx(angles[0] - 2 * math.atan(STEP), abs=0.02)
+    models["embedder"] = MeanColour()
     with pytest.raises(InputError, match="refine cannot be -1"):
         swap_pictures(astronaut, astronaut, refine=-1, **models)
 
@@ -127,7 +140,7 @@ def test_no_steps_by_default_where_the_embedder_needs_more_than_is_drawn(scale: 
     assert default_steps(painter, MeanColour()) == steps
     if steps == 0:
         with pytest.raises(ArgumentError, match="does not hold the template"):
-            refined_swap(painter, MeanColour(), X, Z, steps=1, enough=1.0)
+            refined_swap(painter, MeanColour(), X, Z, steps=1, stop_similarity=1.0)
 
 
 def test_no_steps_by_default_by_an_embedder_without_gradients() -> None:
@@ -147,6 +160,7 @@ def test_an_embedder_of_another_precision() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images) * self.weight
 
-    swapped = refined_swap(Painter(0.5).double(), Single(), X[:1].double(), Z[:1].double(), steps=2, enough=1.0)
+    x, z = X[:1].double(), Z[:1].double()
+    swapped = refined_swap(Painter(0.5).double(), Single(), x, z, steps=2, stop_similarity=1.0)
     assert swapped.dtype == torch.float64
     assert likeness(swapped, Z[:1].double())[0] == pytest.approx(math.cos(0.5 - 2 * math.atan(STEP)), abs=1e-5)

@@ -11,6 +11,7 @@ from smoothswap.pipeline import xmp
 
 CODE = base64.b64encode(np.random.default_rng(0).bytes(3000)).decode()
 LINES = "\n".join(CODE[at : at + 76] for at in range(0, len(CODE), 76))
+PIECES = "".join(f"<rdf:li>{CODE[at : at + 230]}</rdf:li>" for at in range(0, len(CODE), 230))
 SPACES = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -47,6 +48,9 @@ def _packet(inside: str, attributes: str = "") -> bytes:
         f"<our:preview><![CDATA[{CODE}]]></our:preview>",
         f"<our:preview>{base64.b64decode(CODE).hex()}</our:preview>",
         f"<our:list><rdf:Seq><rdf:li our:data='{CODE}'/></rdf:Seq></our:list>",
+        f"<our:list><rdf:Seq>{PIECES}</rdf:Seq></our:list>",
+        f"<our:x{base64.b64decode(CODE).hex()}>1</our:x{base64.b64decode(CODE).hex()}>",
+        f"<b:a xmlns:b='urn:{CODE}'>1</b:a>",
         f"<our:list><rdf:Seq><rdf:li>one</rdf:li>{CODE}</rdf:Seq></our:list>",
         f"<!-- {CODE} -->",
         f"<?our {CODE}?>",

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from smoothswap.core.errors import ArgumentError
 from smoothswap.training.perturb import blur, perturb
 
 
@@ -43,6 +44,12 @@ def test_a_pattern_of_four_pixels_fades_and_a_face_stays() -> None:
     kept = [(blur(x, 1.4)[..., inner].std() / x[..., inner].std()).item() for x in (pattern, shape)]
     assert kept[0] < 0.6
     assert kept[1] > 0.9
+
+
+@pytest.mark.parametrize(("side", "largest"), [(16, 8.0), (4, 1.4)])
+def test_pictures_that_are_too_small_are_refused(side: int, largest: float) -> None:
+    with pytest.raises(ArgumentError, match=f"too small for a blur of {largest:g} pixels"):
+        blur(torch.rand(1, 3, side, 2 * side), largest)
 
 
 def test_gradients_pass() -> None:

@@ -88,7 +88,8 @@ def test_data_of_another_kind_are_still_refused(tmp_path: Path, embedder_recipe:
     folder = write_faces(tmp_path / "faces")
     data = Part("identity_folder", {"folder": str(folder), "held_out": 0.0})
     train_embedder(embedder_recipe(data=data, images=16), tmp_path / "run", **QUIET)
-    for changes in ({"data.held_out": "0.5"}, {"data.name": "image_folder"}, {"data.mirror": "true"}):
+    shards = {"data.name": "webdataset", "data.shards": "a.tar"}
+    for changes in ({"data.held_out": "0.5"}, {"data.name": "image_folder"}, {"data.mirror": "true"}, shards):
         with pytest.raises(ConfigError, match="another recipe"):
             train_embedder(recipe_of_run(tmp_path / "run", changes), tmp_path / "run", resume=True, **QUIET)
     assert moved_data(tmp_path / "run", Path("there")) == {"data.folder": "there"}

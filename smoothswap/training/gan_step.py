@@ -29,6 +29,7 @@ from smoothswap.losses.swap_batch import Need, SwapBatch
 from smoothswap.modules import weights
 from smoothswap.modules.face_input import window_within
 from smoothswap.modules.outputs import check_logits, check_swapped, check_vectors
+from smoothswap.training.augment_targets import augment_targets
 from smoothswap.training.loss_terms import BuiltLoss, LossTerms
 from smoothswap.training.parts import build_part
 from smoothswap.training.perturb import blur, perturb
@@ -87,6 +88,7 @@ class GanStep:
             Scalars for the log, on the device.
         """
         fabric, k = self.fabric, self.recipe.self_pairs
+        inputs = augment_targets(inputs, self.recipe.augment_targets)
         real = inputs.real()
         inputs = inputs.with_self_pairs(k)
         target = inputs.target

@@ -134,6 +134,9 @@ class SwapperRecipe(TrainingRecipe):
     learning_rate: float = option(1e-3, "highest learning rate of the generator", above=0)
     discriminator_learning_rate: float = option(4e-3, "highest learning rate of the discriminator", above=0)
     betas: tuple[float, ...] = option((0.0, 0.99), "the two betas of Adam", at_least=0, below=1)
+    augment_targets: float = option(
+        0.0, "strength of random framing, light, colour and sharpness of targets and true swaps", at_least=0, at_most=1
+    )
     augment_identity: float = option(0.0, "strength of shift, mirror and colour jitter before f", at_least=0, at_most=1)
     blur_identity: float = option(
         0.0, "largest standard deviation of a blur before f, pixels; the least is half of it", at_least=0, at_most=8

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError
-from smoothswap.generators.smooth_unet import fold, unfold
+from smoothswap.generators.smooth_unet import fold, smooth_chroma, unfold
 
 TINY = {
     "image_size": 16,
@@ -35,6 +35,7 @@ VARIANTS = [
     {"scene_dim": 5},
     {"scene_dim": 3, "patch": 2, "attention_resolutions": (4,), "injection": "adagn"},
     {"recompute": True, "blocks_per_level": 2},
+    {"chroma_patch": 4},
     {"patch": 2, "attention_resolutions": (4,)},
     {"patch": 4, "channel_multipliers": (1,), "attention_resolutions": ()},
     {"patch": 2, "attention_resolutions": (), "progressive": "none", "progressive_input": "residual"},
@@ -119,6 +120,36 @@ def test_patches_make_the_first_level_smaller_and_its_images_deeper():
     assert make(patch=2, output="blend", attention_resolutions=()).up[-1].to_pyramid.conv.weight.shape[0] == 16
     target, identity = inputs()
     assert generator(target, identity).shape == (2, 3, 16, 16)
+
+
+def luma(x):
+    return 0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2]
+
+
+@pytest.mark.parametrize(("side", "patch"), [(32, 4), (24, 8), (16, 2)])
+def test_smooth_chroma_keeps_brightness_and_the_colour_of_large_areas(side, patch):
+    change = torch.rand(2, 3, side, side) - 0.5
+    smooth = smooth_chroma(change, patch)
+    torch.testing.assert_close(luma(smooth), luma(change))  # the colour of one brightness may be any
+    flat = change.mean((2, 3), keepdim=True).expand_as(change)
+    torch.testing.assert_close(smooth_chroma(flat.contiguous(), patch), flat)
+    assert smooth_chroma(change, 1) is change
+
+
+def test_smooth_chroma_removes_a_coloured_line_and_leaves_a_grey_one():
+    line = torch.zeros(1, 3, 32, 32)
+    line[..., 16] = 1.0
+    torch.testing.assert_close(smooth_chroma(line, 8), line)
+    red = line * torch.tensor([1.0, -0.299 / 0.587, 0.0]).view(1, 3, 1, 1)  # of no brightness
+    assert smooth_chroma(red, 8).abs().max() < 0.2
+
+
+def test_chroma_patch_smooths_what_the_generator_changes():
+    plain, smooth = make(), make(chroma_patch=4)
+    smooth.load_state_dict(plain.state_dict())
+    target, identity = inputs()
+    changes = [model(target, identity) - target for model in (plain, smooth)]
+    torch.testing.assert_close(changes[1], smooth_chroma(changes[0], 4), atol=1e-6, rtol=1e-5)
 
 
 def test_the_blending_preset_is_for_64_px():
@@ -217,6 +248,8 @@ def test_wrong_tensors(target, identity, message):
         ({"channel_multipliers": ()}, "channel_multipliers is empty"),
         ({"patch": 3}, r"image_size=16 cannot be folded into patches of 3 and halved 1 times(?s:.*)multiple of 6"),
         ({"patch": 8}, r"patches of 8 and halved 1 times(?s:.*)at least 32"),
+        ({"chroma_patch": 3}, "image_size=16 cannot be divided into squares of chroma_patch=3"),
+        ({"chroma_patch": 32}, "squares of chroma_patch=32"),
         ({"patch": 0}, "'patch' of SmoothUnet cannot be 0"),
         ({"patch": 2, "attention_resolutions": (16,)}, "names 16, which no level has(?s:.*)8, 4"),
         ({"output": "mix"}, "output"),

@@ -38,7 +38,7 @@ _LOOKED_AT = 1024  # bytes in which is seen what else a file is
 # What Pillow's decoders are known to raise on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError,
-    struct.error, zlib.error, Image.DecompressionBombError,
+    RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 _TYPES = {8: np.uint8, 16: np.uint16}

@@ -228,3 +228,19 @@ def test_a_file_that_is_something_else(tmp_path: Path, content: bytes, says: str
         Picture.read(tmp_path / "a.jpg")
     assert says in str(error.value)
     assert ("frame.png" in error.value.hint) is ("video" in says)
+
+
+@pytest.mark.parametrize("form", [".avif", ".webp", ".gif", ".tif"])
+def test_every_damage_of_a_small_file_is_told_or_read(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"x{form}"
+    pixels = np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)
+    Image.fromarray(pixels).save(path)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(0, len(whole), max(len(whole) // 60, 1)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            Picture.read(path)
+        except InputError:
+            refused += 1
+    assert refused > 0

@@ -150,6 +150,11 @@ def build(name: str, kind: str | None = None, **options: Any) -> Any:
         ConfigError: a value that the option cannot have.
         PluginError: the component's class cannot be imported.
     """
+    return build_with(name, kind, options)
+
+
+def build_with(name: str, kind: str | None, options: Mapping[str, Any]) -> Any:
+    """`build` with the options as a mapping, such as a file has them: they may be called `name` and `kind` too."""
     row = CATALOGUE.find(name, kind)
     cls = row.resolve()
     built = cls(cls.Config.make({**row.defaults, **options}))

@@ -26,10 +26,11 @@ def as_path(value: object, what: str) -> Path:
         what: what it is of, for the message, such as `the source`.
 
     Raises:
-        InputError: it is something else, such as an array of pixels.
+        InputError: it is something else, such as an array of pixels, or a name that no file can have.
     """
     if isinstance(value, str | os.PathLike):
         path = Path(value)
+        _refuse_nameless(path, what)
         try:
             return path.expanduser()
         except RuntimeError:
@@ -40,6 +41,15 @@ def as_path(value: object, what: str) -> Path:
         *([] if shape is None else [f"shape {tuple(shape)}"]),
         hint="give the path of a file or folder as text or a pathlib.Path",
     )
+
+
+def _refuse_nameless(path: Path, what: str) -> None:
+    try:
+        named = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        named = False
+    if not named:
+        raise InputError(f"{what} cannot be {str(path)!r}", "no file can have such a name", hint="check the path")
 
 
 @contextlib.contextmanager
@@ -138,6 +148,18 @@ def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
     """
     # What Python writes for such a character is what JSON has for it.
     return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value of a JSON text that somebody else may have written.
+
+    Raises:
+        ValueError: it is no JSON, or nested deeper than Python follows.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as cause:
+        raise ValueError("it is nested too deeply") from cause
 
 
 def write_json(path: Path, value: Any) -> None:

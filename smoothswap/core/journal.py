@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import json_bytes, write_aside
+from smoothswap.core.files import from_json, json_bytes, write_aside
 
 Row = Mapping[str, Any]
 
@@ -45,6 +45,7 @@ class Journal:
     def _read(self) -> None:
         lines = self.path.read_text("utf-8", errors="replace").splitlines()
         made = _parsed(lines[0]).get("settings") if lines else None
+        made = made if isinstance(made, dict) else None
         if made is not None and made != self.settings:
             differing = [key for key in {*made, *self.settings} if made.get(key) != self.settings.get(key)]
             raise InputError(
@@ -104,7 +105,7 @@ def _line(row: Row) -> bytes:
 
 def _parsed(line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = from_json(line)
     except ValueError:
         return {}
     return row if isinstance(row, dict) else {}

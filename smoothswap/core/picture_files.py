@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+
+from smoothswap.core.files import from_json
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),  # MPO: several JPEGs, as phones write them
@@ -26,10 +27,17 @@ SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 
 def added_up(counts: Iterable[bytes]) -> Counter[str]:
-    """The sum of counts by kind, each as JSON; empty ones count nothing."""
+    """The sum of counts by kind, each as JSON; empty ones count nothing.
+
+    Raises:
+        ValueError: a text that is something else.
+    """
     total: Counter[str] = Counter()
     for text in filter(None, counts):
-        total.update(json.loads(text))
+        values = from_json(text)
+        if not isinstance(values, dict) or not all(isinstance(count, int) for count in values.values()):
+            raise ValueError("the counts are no numbers by kind")
+        total.update(values)
     return total
 
 

@@ -23,7 +23,8 @@ def crop_points(folder: Path) -> dict[str, Points]:
 
     Empty where the folder was not written by `align`, or by a version that did not note them.
     """
-    crops = (crop for row in read_rows(folder / MANIFEST) for crop in row.get("crops") or ())
+    lists = (row.get("crops") for row in read_rows(folder / MANIFEST))
+    crops = (crop for listed in lists if isinstance(listed, list) for crop in listed)
     return {crop["file"]: points for crop in crops if (points := _points(crop)) is not None}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.files import as_path
 from smoothswap.core.picture_files import FORMATS
 from smoothswap.images.bits import to_bits
 from smoothswap.images.orientation import orientation_of, upright
@@ -34,7 +35,7 @@ def read_rgb(path: Path | str) -> Pixels:
     Raises:
         InputError: no such file, not a picture, empty, truncated, damaged, or larger than `MAX_PIXELS`; names the file.
     """
-    return decode_rgb(read_file(Path(path)), str(path))
+    return decode_rgb(read_file(as_path(path, "a picture")), str(path))
 
 
 def read_file(path: Path) -> bytes:

@@ -33,7 +33,7 @@ class IndexFile:
     """The place of an index.
 
     Args:
-        option: `auto` for a file in the cache folder, a path, or None for no index.
+        option: `auto` for a file in the cache folder, a path, or None (also `none`) for no index.
         kind: what the index lists, with the version of its layout.
         subject: what tells this index from others of the kind, such as the folder's path.
 
@@ -43,10 +43,11 @@ class IndexFile:
 
     def __init__(self, option: str | None, kind: str, subject: str) -> None:
         self.kind = kind
+        option = None if option == "none" else option  # as on a command line
         self.named = option not in (None, "auto")
         self.path: Path | None = None
         if option == "auto":
-            digest = hashlib.blake2b(subject.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+            digest = hashlib.blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
             self.path = cache_folder() / "indexes" / f"{kind.split()[0]}-{digest}.npz"
         elif option is not None:
             self.path = as_path(option, "the index")

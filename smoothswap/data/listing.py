@@ -254,7 +254,9 @@ def _load(file: IndexFile) -> Listing | None:
         return None
     try:
         tables: dict[str, Any] = {name: NameTable(arrays[f"{name}_text"], arrays[f"{name}_ends"]) for name in _TABLES}
-        return Listing(**tables, starts=arrays["starts"], sub_starts=arrays["sub_starts"], times=arrays["times"])
+        listing = Listing(**tables, starts=arrays["starts"], sub_starts=arrays["sub_starts"], times=arrays["times"])
+        listing.left_out  # noqa: B018 (counts that are none show here)
+        return listing
     except (KeyError, ValueError, IndexError, TypeError) as cause:
         file.note(f"its parts do not fit ({cause})")
         return None

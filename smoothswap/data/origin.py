@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smoothswap.core.files import as_path
+from smoothswap.core.files import as_path, from_json
 
 _log = logging.getLogger(__name__)
 REPORT = "report.json"
@@ -40,7 +39,7 @@ def origin_of(folder: Path) -> dict[str, Any]:
         `folder`, the name of that folder, and `files`, see `origin_files`; without these where nothing says so.
     """
     try:
-        report = json.loads((folder / REPORT).read_text("utf-8"))
+        report = from_json((folder / REPORT).read_text("utf-8"))
         return {"folder": Path(report["folder"]).name, "files": dict(report["origin"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {"folder": folder.name, "files": origin_files(folder)} if folder.is_dir() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.files import from_json
 from smoothswap.core.picture_files import SUFFIXES, counted
 from smoothswap.data.tar_members import DamageError, Member, members
 
@@ -164,12 +164,12 @@ def _person(handle: int, key: bytes, parts: dict[bytes, Member], person: str) ->
     if person == "cls":
         return content.strip()
     value = _read_json(content).get(person.removeprefix("json:"))
-    return b"" if value is None or isinstance(value, (dict, list)) else str(value).encode()
+    return b"" if value is None or isinstance(value, (dict, list)) else str(value).encode("utf-8", "backslashreplace")
 
 
 def _read_json(content: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(content)
+        values = from_json(content)
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

@@ -184,7 +184,10 @@ _PLAIN = ("starts", "offsets", "sizes", "person", "nobody", "marks")
 
 def _arrays(found: Found, paths: list[str], person: str) -> dict[str, Array]:
     tables = {name: getattr(found, name) for name in _TABLES}
-    tables |= {"paths": NameTable.of(map(os.fsencode, paths)), "teller": NameTable.of([person.encode()])}
+    tables |= {
+        "paths": NameTable.of(map(os.fsencode, paths)),
+        "teller": NameTable.of([person.encode("utf-8", "surrogatepass")]),
+    }
     arrays: dict[str, Array] = {name: getattr(found, name) for name in _PLAIN}
     for name, table in tables.items():
         arrays |= {f"{name}_text": table.text.numpy(), f"{name}_ends": table.ends.numpy()}
@@ -206,6 +209,7 @@ def _load(file: IndexFile, person: str) -> tuple[Found, dict[str, int]] | None:
         found = Found(**parts)  # type: ignore[arg-type]
         if len(tables["paths"]) != len(found.damage):
             raise ValueError("shards and paths differ")
+        found.left_out  # noqa: B018 (counts that are none show here)
     except (KeyError, ValueError, IndexError, TypeError) as cause:
         file.note(f"its parts do not fit ({cause})")
         return None

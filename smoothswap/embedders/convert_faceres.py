@@ -6,7 +6,6 @@ values one after another, in half precision.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
 from smoothswap.core.file_kind import unreadable
+from smoothswap.core.files import from_json
 from smoothswap.modules.state_mapping import StateMapping
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _read(file: Path, how: Callable[[Path], T]) -> T:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    return [row for group in json.loads(file.read_text("utf-8"))["weightsManifest"] for row in group["weights"]]
+    return [row for group in from_json(file.read_text("utf-8"))["weightsManifest"] for row in group["weights"]]
 
 
 def _tensors(values: bytes, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

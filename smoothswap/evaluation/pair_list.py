@@ -76,7 +76,7 @@ def read_pairs(path: Path | str, folder: Path | str, *, missing_limit: float = 0
         InputError: no such list or folder, a line that is no pair, too many pairs with missing images, or pairs of
             one kind in fewer than two folds.
     """
-    path, folder = Path(path), as_path(folder, "the folder")
+    path, folder = as_path(path, "the list of pairs"), as_path(folder, "the folder")
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}", hint="name the folder with the images of the list")
     lines = _lines(path)

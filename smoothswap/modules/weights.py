@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from smoothswap.core.catalogue import available, build, load_plugins
+from smoothswap.core.catalogue import available, build_with, load_plugins
 from smoothswap.core.errors import (
     ArgumentError,
     CheckpointError,
@@ -28,11 +28,12 @@ from smoothswap.core.errors import (
     UnknownNameError,
 )
 from smoothswap.core.file_kind import unreadable
-from smoothswap.core.files import as_path, write_aside
+from smoothswap.core.files import as_path, from_json, write_aside
 from smoothswap.core.hookspecs import PROJECT
 
 KEY = "smoothswap"
 _NAMED_KIND = "injection"  # the only kind of component that options of models name
+_SHOWN = 200  # characters of a damaged header that a message shows
 TRAINING = "smoothswap_training"
 """The key in whose place the checkpoint of a training has its own."""
 
@@ -131,17 +132,32 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
             f"{str(path)!r} is the checkpoint of a training, no model",
             hint="give the model beside it: generator.safetensors or embedder.safetensors",
         )
+    return _header(path, metadata), state
+
+
+_FIELDS = {"kind": str, "name": str, "config": dict}
+_FURTHER = {"provider": str, "versions": dict, "notes": dict, "packages": list}
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The project's part of the metadata, its fields of the types that `save` gives them."""
     try:
-        header = json.loads(metadata[KEY])
-        for key in ("kind", "name", "config"):
-            header[key]
-    except (KeyError, TypeError, json.JSONDecodeError) as cause:
+        header = from_json(metadata[KEY])
+        wrong = [key for key, kind in _FIELDS.items() if not isinstance(header[key], kind)]
+        wrong += [key for key, kind in _FURTHER.items() if not isinstance(header.get(key, kind()), kind)]
+    except (KeyError, TypeError, AttributeError, ValueError) as cause:
         raise CheckpointError(
             f"{str(path)!r} does not say which model it holds",
-            f"metadata: {', '.join(metadata) or 'none'}",
+            f"metadata: {', '.join(metadata) or 'none'}"[:_SHOWN],
             hint="for a bare state dict, build the model and call smoothswap.modules.weights.load_into",
         ) from cause
-    return header, state
+    if wrong:
+        raise CheckpointError(
+            f"the header of {str(path)!r} is damaged",
+            *(f"{key} cannot be {header[key]!r}"[:_SHOWN] for key in wrong),
+            hint="fetch the file again",
+        )
+    return header  # type: ignore[no-any-return]
 
 
 def load(path: Path | str, device: torch.device | str = "cpu", *, kind: str | None = None) -> Any:
@@ -171,7 +187,7 @@ def load(path: Path | str, device: torch.device | str = "cpu", *, kind: str | No
 
 def _built(header: Mapping[str, Any], path: Path | str) -> Any:
     try:
-        return build(header["name"], header["kind"], **header["config"])
+        return build_with(header["name"], header["kind"], header["config"])
     except (UnknownNameError, ConfigError, PluginError) as cause:
         provider = str(header.get("provider") or "unknown")
         wanted = [str(name) for name in header.get("packages", [provider])]

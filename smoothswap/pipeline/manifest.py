@@ -89,6 +89,8 @@ class Manifest:
 
 def _entry(row: Mapping[str, Any]) -> Entry | None:
     try:
-        return Entry(**{**row, "stamp": tuple(row["stamp"]), "crops": tuple(row["crops"])})
+        entry = Entry(**{**row, "stamp": tuple(row["stamp"]), "crops": tuple(row["crops"])})
     except (KeyError, TypeError):
         return None
+    whole = all(isinstance(crop, Mapping) and isinstance(crop.get("file"), str) for crop in entry.crops)
+    return entry if whole and isinstance(entry.failure, str) else None

@@ -2,7 +2,7 @@
 
 A state is a tree of dicts and lists. Its tensors become the file's tensors, named by their path; the rest is JSON in
 the header, where `{"tensor": name}` stands for a tensor. Nothing is pickled, so a file can be opened without trust,
-and by later versions. A checksum over the tensors finds flipped bits, which safetensors itself does not look for.
+and by later versions. Checksums over tensors and JSON find flipped bits, which safetensors itself does not look for.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from smoothswap.core.errors import CheckpointError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import from_json, write_aside
 from smoothswap.modules.weights import TRAINING
 
 LAST = "checkpoint-last.safetensors"
 PREVIOUS = "checkpoint-previous.safetensors"
-_KEY, _SUM = TRAINING, "crc32"
+_KEY, _SUM, _STATE_SUM = TRAINING, "crc32", "state_crc32"
 _FORMAT = 1
 
 
@@ -43,10 +43,8 @@ def save_checkpoint(state: Mapping[str, Any], folder: Path) -> Path:
     """
     tensors: dict[str, Tensor] = {}
     tree = _flatten(state, "", tensors)
-    header = {
-        _KEY: json.dumps({"format": _FORMAT, "torch": torch.__version__, "state": tree}),
-        _SUM: str(_checksum(tensors)),
-    }
+    text = json.dumps({"format": _FORMAT, "torch": torch.__version__, "state": tree})
+    header = {_KEY: text, _SUM: str(_checksum(tensors)), _STATE_SUM: str(zlib.crc32(text.encode()))}
     path = folder / LAST
     with write_aside(path) as aside:
         try:
@@ -98,17 +96,29 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError) as cause:
         raise CheckpointError(f"{str(path)!r} is damaged or incomplete", str(cause)) from cause
     try:
-        content = json.loads(header[_KEY])
-        expected = int(header[_SUM])
+        text, expected = header[_KEY], int(header[_SUM])
+        expected_state = int(header.get(_STATE_SUM, zlib.crc32(text.encode())))  # earlier versions wrote none
     except (KeyError, ValueError) as cause:
         raise CheckpointError(f"{str(path)!r} is no checkpoint of a training") from cause
-    if _checksum(tensors) != expected:
-        raise CheckpointError(f"{str(path)!r} is damaged", "its checksum does not match its tensors")
-    if content["format"] != _FORMAT:
+    for what, found, wanted in (
+        ("tensors", _checksum(tensors), expected),
+        ("state", zlib.crc32(text.encode()), expected_state),
+    ):
+        if found != wanted:
+            raise CheckpointError(f"{str(path)!r} is damaged", f"its checksum does not match its {what}")
+    try:
+        content = from_json(text)
+        if content["format"] != _FORMAT:
+            raise CheckpointError(
+                f"{str(path)!r} has format {content['format']}", f"this version of smoothswap reads {_FORMAT}"
+            )
+        state: dict[str, Any] = dict(_unflatten(content["state"], tensors))
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as cause:
         raise CheckpointError(
-            f"{str(path)!r} has format {content['format']}", f"this version of smoothswap reads {_FORMAT}"
-        )
-    state: dict[str, Any] = _unflatten(content["state"], tensors)
+            f"{str(path)!r} holds no state of a training", f"{type(cause).__name__}: {cause}"
+        ) from cause
     return state
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import from_json, write_aside
 
 LOG = "train.jsonl"
 _LINE_EVERY = 30.0  # seconds between lines where there is no terminal
@@ -155,12 +155,12 @@ def _cut(path: Path, images: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            row: dict[str, Any] = json.loads(line)
-        except ValueError:
+            there = from_json(line).get("images", 0) <= images
+        except (ValueError, AttributeError, TypeError):
             continue
-        if row.get("images", 0) <= images:
+        if there:
             kept.append(line + "\n")
     with write_aside(path) as aside:
         aside.write_text("".join(kept), encoding="utf-8")

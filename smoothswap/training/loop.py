@@ -326,13 +326,13 @@ class Loop:
             return ["the run was interrupted before its first checkpoint, it starts again"]
         try:
             self.work.restore(state["work"])
-            self.images, self.seconds = state["images"], state["seconds"]
+            self.images, self.seconds = int(state["images"]), float(state["seconds"])
             self.metrics = dict(state["metrics"])
             self._validated = state.get("validated")
             self._enough = self.work.enough()
-        except (KeyError, ValueError, RuntimeError) as cause:
-            if isinstance(cause, CheckpointError):
-                raise
+        except CheckpointError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as cause:
             raise CheckpointError(
                 f"the checkpoint in {str(self.folder)!r} does not fit the run's recipe", *str(cause).splitlines()
             ) from cause

@@ -8,7 +8,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from smoothswap.core.cache_folder import cache_folder
-from smoothswap.core.catalogue import CATALOGUE, build
+from smoothswap.core.catalogue import CATALOGUE, build_with
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
@@ -21,7 +21,7 @@ def build_part(part: Part, kind: str, **known: Any) -> Any:
 
     Errors as `smoothswap.build`.
     """
-    return build(part.name, kind, **_filled(part, kind, known))
+    return build_with(part.name, kind, _filled(part, kind, known))
 
 
 def check_part(part: Part, kind: str, **known: Any) -> Options:

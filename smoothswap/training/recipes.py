@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import from_json, write_aside
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.best import MONITORS
@@ -236,7 +236,7 @@ def load_recipe(path: Path) -> Recipe:
         CheckpointError: it is no recipe, or one whose options this version does not know.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = from_json(path.read_text(encoding="utf-8"))
         return RECIPES[values.pop("kind")].from_dict(values)
     except FileNotFoundError as cause:
         raise InputError(f"no recipe {str(path)!r}", hint="name the folder of a training run") from cause

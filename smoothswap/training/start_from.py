@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from smoothswap.core.catalogue import describe
 from smoothswap.core.config import Options
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, SmoothSwapError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import from_json, write_aside
 from smoothswap.modules import weights
 
 STARTED_FROM = "started_from.json"
@@ -201,7 +201,7 @@ def kept_start(folder: Path) -> dict[str, dict[str, str]]:
     """
     path = folder / STARTED_FROM
     try:
-        record: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, dict[str, str]] = from_json(path.read_text(encoding="utf-8"))
         return {what: {"file": each["file"], "sha256": each["sha256"]} for what, each in record.items()}
     except FileNotFoundError:
         return {}

@@ -12,7 +12,7 @@ import pytest
 
 import smoothswap
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
-from smoothswap.core.files import as_path, check_writable, output_folder, write_aside, write_json
+from smoothswap.core.files import as_path, check_writable, from_json, output_folder, write_aside, write_json
 
 
 def test_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -129,3 +129,23 @@ def test_a_home_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Path, "expanduser", none)
     assert as_path("~/faces", "a path") == Path("~/faces")
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "\0", "folder/\ud800.png"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(InputError, match="the target cannot be .*\n  no file can have such a name"):
+        as_path(name, "the target")
+
+
+def test_a_name_of_other_bytes_is_a_name() -> None:
+    assert as_path("\udcff.png", "the target") == Path("\udcff.png")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, b'{"a":' * 100_000, "{", "", "\xff"])
+def test_what_is_no_json(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        from_json(text)
+
+
+def test_json_is_read() -> None:
+    assert from_json('{"a": [1, null]}') == {"a": [1, None]}

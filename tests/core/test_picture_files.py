@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smoothswap.core.picture_files import FORMATS, SUFFIXES, counted, said_left_out
+from smoothswap.core.picture_files import FORMATS, SUFFIXES, added_up, counted, said_left_out
 from smoothswap.data.decode import read_rgb
 from smoothswap.data.listing import list_pictures
 from smoothswap.pipeline.picture import Picture
@@ -44,3 +44,9 @@ def test_what_is_left_out_is_counted() -> None:
     assert counted({f".{n}": 1 for n in range(5)}, most=3).endswith("1 × .2, 2 of 2 other kinds")
     assert said_left_out({}, {}) == []
     assert said_left_out({"b": "Permission denied"}, {}) == ["the folder 'b' could not be read: Permission denied"]
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"3", b'{".txt": "2"}', b'{".txt": null}', b"{", b"\xff"])
+def test_counts_that_are_none(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        added_up([b'{".txt": 1}', text])

@@ -227,3 +227,40 @@ def test_files_that_are_no_model_say_what_they_are(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(CheckpointError, match="name a file of weights; `smoothswap convert`"):
             smoothswap.load(tmp_path / name)
+
+
+def _with_header(path: Path, text: str) -> Path:
+    save_file({"linear.weight": torch.zeros(2, 3), "linear.bias": torch.zeros(2)}, path, metadata={weights.KEY: text})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"config": "abc"}, "config cannot be 'abc'"),
+        ({"config": [1]}, "config cannot be [1]"),
+        ({"name": 3}, "name cannot be 3"),
+        ({"kind": None}, "kind cannot be None"),
+        ({"notes": "text"}, "notes cannot be 'text'"),
+        ({"versions": ["1"]}, "versions cannot be ['1']"),
+        ({"packages": {"a": 1}}, "packages cannot be {'a': 1}"),
+    ],
+)
+def test_fields_of_a_header_have_their_types(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    header = {"kind": "embedder", "name": "small_resnet", "config": {}, **change}
+    with pytest.raises(CheckpointError, match="header of .* is damaged") as error:
+        weights.read_header(_with_header(tmp_path / "x.safetensors", json.dumps(header)))
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '"kind"', "3", "null", "[" * 100_000, "{", ""])
+def test_a_header_that_is_no_object(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CheckpointError, match="does not say which model it holds"):
+        weights.read_header(_with_header(tmp_path / "x.safetensors", text))
+
+
+@pytest.mark.parametrize("option", ["name", "kind", "self", "options"])
+def test_options_called_like_arguments_of_build(tmp_path: Path, option: str) -> None:
+    header = {"kind": "embedder", "name": "small_resnet", "config": {option: 1}}
+    with pytest.raises(UnknownNameError, match=f"unknown option '{option}'"):
+        weights.load(_with_header(tmp_path / "x.safetensors", json.dumps(header)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from smoothswap.core.errors import CheckpointError, WorkError
@@ -77,3 +78,43 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_stored_is_named(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="work/thing of type object"):
         save_checkpoint({"work": {"thing": object()}}, tmp_path)
+
+
+def _rewritten(path: Path, **metadata: str | None) -> None:
+    with safe_open(path, framework="pt") as file:
+        old, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    kept = {key: value for key, value in {**old, **metadata}.items() if value is not None}
+    save_file(tensors, path, metadata=kept)
+
+
+def test_a_changed_number_of_the_state_is_damage(tmp_path: Path) -> None:
+    save_checkpoint({"images": 1, "w": torch.ones(2)}, tmp_path)
+    path = save_checkpoint({"images": 64, "w": torch.ones(2)}, tmp_path)
+    content = path.read_bytes()
+    assert content.count(b": 64}") == 1
+    path.write_bytes(content.replace(b": 64}", b": 96}"))
+    with pytest.raises(CheckpointError, match="checksum does not match its state"):
+        read_checkpoint(path)
+    state, faults = load_checkpoint(tmp_path)
+    assert (state["images"], len(faults)) == (1, 1)
+
+
+def test_a_state_without_a_sum_is_read_as_earlier_versions_wrote_it(tmp_path: Path) -> None:
+    path = save_checkpoint({"images": 64}, tmp_path)
+    _rewritten(path, state_crc32=None)
+    assert read_checkpoint(path) == {"images": 64}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "3", "{}", '{"format": 1}', '{"format": 1, "state": []}', '{"format": 1, "state": {"tensor": "no"}}',
+        '{"format": 1, "state": {"dict": [[1]]}}', '{"format": 1, "state": {"dict": 3}}', "[" * 100_000,
+        '{"format": 1, "state": {"value": 3}}', '{"format": 1, "state": {"dict": [[[], {"value": 1}]]}}',
+    ],
+)  # fmt: skip
+def test_a_state_that_is_no_tree(tmp_path: Path, text: str) -> None:
+    path = save_checkpoint({"images": 1}, tmp_path)
+    _rewritten(path, smoothswap_training=text, state_crc32=None)
+    with pytest.raises(CheckpointError, match="holds no state of a training"):
+        read_checkpoint(path)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.extras import require
-from smoothswap.core.files import output_folder, write_aside
+from smoothswap.core.files import from_json, output_folder, write_aside
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
 from smoothswap.data.faceworld.renderer import render
@@ -99,7 +99,7 @@ def _claim(folder: Path, facts: dict[str, object]) -> None:
     path = folder / FACTS
     if path.is_file():
         try:
-            there = json.loads(path.read_text())
+            there = from_json(path.read_text())
         except ValueError:
             there = None
         if there != facts:

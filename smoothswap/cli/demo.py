@@ -26,7 +26,7 @@ from smoothswap.cli.demo_page import COLUMNS, Page, Photograph, Shown, render_pa
 from smoothswap.cli.demo_pairs import SPLITS, draw_pairs, kinds_of_pairs
 from smoothswap.cli.demo_verdicts import ALIKE, limits, reached
 from smoothswap.core.errors import InputError, WorkError
-from smoothswap.core.files import output_folder, write_aside
+from smoothswap.core.files import as_path, output_folder, write_aside
 from smoothswap.data.faceworld import Factors, render
 from smoothswap.evaluation import Scene, SwapReport, swap_report
 
@@ -66,7 +66,8 @@ def run_demo(
     began = time.perf_counter()
     if pairs < 1:
         raise InputError(f"the demo needs at least 1 pair, got {pairs}", hint="give --pairs 64")
-    if isinstance(photograph, Path) and not photograph.is_file():
+    out = as_path(out, "the folder to write")
+    if isinstance(photograph, Path) and not os.path.isfile(photograph):  # noqa: PTH113 (takes any name)
         raise InputError(f"no photograph {str(photograph)!r}")
     models = load_models(model)
     _prepare(out)

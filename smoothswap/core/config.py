@@ -205,7 +205,10 @@ def _fit(value: Any, hint: Any) -> Any:
         return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else _WRONG
     if hint is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return float(value) if number and math.isfinite(value) else _WRONG
+        try:
+            return float(value) if number and math.isfinite(value) else _WRONG
+        except OverflowError:  # a whole number beyond all floats
+            return _WRONG
     if hint is int:
         return value if isinstance(value, int) and not isinstance(value, bool) else _WRONG
     if hint is type(None):

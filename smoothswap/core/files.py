@@ -6,6 +6,7 @@ Written aside, flushed to disk, renamed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from typing import Any
 
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 
+_SHOWN = 200  # characters of a path that cannot be
 _STEM, _SUFFIX = 20, 16  # characters of a name that its temporary one keeps, so that it fits wherever the name does
 
 
@@ -44,12 +46,18 @@ def as_path(value: object, what: str) -> Path:
 
 
 def _refuse_nameless(path: Path, what: str) -> None:
+    """Refuse what no file is called: null characters, characters that are no bytes, too many of them."""
     try:
-        named = b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        named = False
-    if not named:
-        raise InputError(f"{what} cannot be {str(path)!r}", "no file can have such a name", hint="check the path")
+        os.lstat(path)
+        return
+    except ValueError:
+        why = "no file can have such a name"
+    except OSError as cause:
+        if cause.errno != errno.ENAMETOOLONG:
+            return
+        why = str(cause.strerror)
+    shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
+    raise InputError(f"{what} cannot be {shown!r}", why, hint="check the path")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from smoothswap.core.errors import InputError
@@ -12,6 +13,7 @@ from smoothswap.core.files import as_path
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _GLOB = re.compile(r"[*?\[]")
+_MOST, _DIGITS = 1_000_000, 18  # files of a pattern, and digits of a number in it
 
 
 def shard_files(pattern: str) -> list[Path]:
@@ -52,16 +54,33 @@ def shard_files(pattern: str) -> list[Path]:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """`a{0..2}` → `a0`, `a1`, `a2`, and `{x,y}` → `x`, `y`, as shells do; leading zeros stay."""
+    """`a{0..2}` → `a0`, `a1`, `a2`, and `{x,y}` → `x`, `y`, as shells do; leading zeros stay.
+
+    Raises:
+        InputError: more than a million names.
+    """
     found = _BRACES.search(pattern)
     if found is None:
         return [pattern]
     numbers = _RANGE.fullmatch(found[1])
+    if numbers and max(map(len, numbers.groups())) > _DIGITS:
+        raise _too_many(pattern)
+    choices: Sequence[str | int] = found[1].split(",")
+    width = 0
     if numbers:
         first, last, width = int(numbers[1]), int(numbers[2]), len(numbers[1]) if numbers[1][0] == "0" else 0
         step = 1 if last >= first else -1
-        choices = [f"{number:0{width}}" for number in range(first, last + step, step)]
-    else:
-        choices = found[1].split(",")
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [head + choice + rest for choice in choices for rest in expand_braces(tail)]
+        choices = range(first, last + step, step)
+    head, rests = pattern[: found.start()], expand_braces(pattern[found.end() :])
+    if len(choices) * len(rests) > _MOST:
+        raise _too_many(pattern)
+    return [
+        f"{head}{choice:0{width}}{rest}" if numbers else f"{head}{choice}{rest}" for choice in choices for rest in rests
+    ]
+
+
+def _too_many(pattern: str) -> InputError:
+    return InputError(
+        f"the braces of {pattern[:200]!r} name more than {_MOST:,} files",
+        hint="check their numbers, or name the folder",
+    )

@@ -9,12 +9,13 @@ from torch import nn
 from smoothswap.core.cache_folder import cache_folder
 from smoothswap.core.catalogue import build
 from smoothswap.core.errors import InputError, UnknownNameError
+from smoothswap.core.files import as_path
 from smoothswap.modules import weights
 
 
 def is_name(file_or_name: Path | str) -> bool:
     """Whether this is the name of a component and no path: one word without a suffix, and no file is called so."""
-    path = Path(file_or_name)
+    path = as_path(file_or_name, "the model")
     return not path.suffix and len(path.parts) == 1 and not path.exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smoothswap.core.errors import ConfigError, InputError, SmoothSwapError
-from smoothswap.core.files import output_folder
+from smoothswap.core.files import as_path, output_folder
 from smoothswap.training.checkpoint import LAST, PREVIOUS
 from smoothswap.training.logging import LOG
 from smoothswap.training.overrides import apply_overrides
@@ -162,6 +162,7 @@ def recipe_of_run(out: Path, overrides: Mapping[str, str] | None = None) -> Reci
         UnknownNameError: no such option.
         ConfigError: a value that the option cannot have.
     """
+    out = as_path(out, "the folder of a run")
     _check_run(out)
     saved, overrides = load_recipe(out / RECIPE), overrides or {}
     changed = apply_overrides(saved, overrides)
@@ -177,6 +178,7 @@ def moved_data(out: Path, place: Path) -> dict[str, str]:
         InputError: the folder holds no run.
         ConfigError: the run's data have no place.
     """
+    out = as_path(out, "the folder of a run")
     _check_run(out)
     return overrides_for_moved(load_recipe(out / RECIPE), place)
 

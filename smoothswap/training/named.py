@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from smoothswap.core.errors import ConfigError, UnknownNameError
+from smoothswap.core.files import as_path
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.augment import Augment
 from smoothswap.training.overrides import apply_overrides
@@ -358,7 +360,7 @@ def recipe(kind: str, name: str, overrides: Mapping[str, str] | None = None) -> 
 
 def is_recipe_file(name: str) -> bool:
     """Whether this is meant as a path: it ends in .json, names a folder on the way, or something there is called so."""
-    return name.endswith(".json") or len(Path(name).parts) > 1 or Path(name).is_dir()
+    return name.endswith(".json") or len(Path(name).parts) > 1 or os.path.isdir(name)  # noqa: PTH112 (takes any)
 
 
 def _recipe(kind: Kind, name: str) -> Recipe:
@@ -371,7 +373,8 @@ def _recipe(kind: Kind, name: str) -> Recipe:
             f"recipes: {', '.join(recipes)}",
             hint="or give the path of a recipe.json that a training wrote",
         )
-    path = Path(name) / RECIPE if Path(name).is_dir() else Path(name)
+    path = as_path(name, "the recipe")
+    path = path / RECIPE if path.is_dir() else path
     made = load_recipe(path)
     if not isinstance(made, RECIPES[kind]):
         raise ConfigError(f"{str(path)!r} is the recipe of another kind of model, not of the {kind}")

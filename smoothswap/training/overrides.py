@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
+from smoothswap.core.files import as_path
 from smoothswap.core.names import did_you_mean
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.layout import folder_layout
@@ -92,6 +93,7 @@ def overrides_for_folder(folder: Path, kind: Kind = "embedder", recipe: Training
             has none.
     """
     nameless = kind == "swapper"
+    folder = as_path(folder, "the folder")
     if not folder.is_dir():
         raise InputError(
             f"there is no folder {str(folder)!r}",

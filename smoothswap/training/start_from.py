@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from smoothswap.core.catalogue import describe
 from smoothswap.core.config import Options
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, SmoothSwapError
-from smoothswap.core.files import from_json, write_aside
+from smoothswap.core.files import as_path, from_json, write_aside
 from smoothswap.modules import weights
 
 STARTED_FROM = "started_from.json"
@@ -51,7 +51,7 @@ def resolve_start(path: Path | str, kind: str) -> Path | None:
         InputError: there is no such file or folder.
         CheckpointError: the file is no model of smoothswap's, or damaged.
     """
-    path = Path(path)
+    path = as_path(path, "the model to start from")
     if path.is_dir():
         file = path / f"{kind}.safetensors"
         return file if file.is_file() else None

@@ -94,3 +94,11 @@ def test_importing_and_listing_loads_no_torch() -> None:
     code = "import smoothswap, sys; smoothswap.available(); print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", [None, 3, ["smooth_unet"], 0.5])
+def test_a_name_that_is_no_text(name: object) -> None:
+    with pytest.raises(UnknownNameError, match="unknown component"):
+        build(name)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="unknown kind"):
+        build("smooth_unet", name or 1)  # type: ignore[arg-type]

@@ -114,3 +114,13 @@ def test_infos_hold_help_and_limits() -> None:
 
 def test_to_dict_is_plain() -> None:
     assert Config(folder="x").to_dict()["multipliers"] == [1, 2]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**309), float("inf")])
+def test_a_number_beyond_all_floats(value: float) -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Own(Options):
+        rate: float = option(1.0, "a rate")
+
+    with pytest.raises(ConfigError, match="option 'rate' of Own cannot be"):
+        Own(rate=value)

@@ -149,3 +149,10 @@ def test_what_is_no_json(text: str | bytes) -> None:
 
 def test_json_is_read() -> None:
     assert from_json('{"a": [1, null]}') == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "./" + "é" * 200 + ".png", "a/" * 3000])
+def test_a_name_that_is_too_long(name: str) -> None:
+    with pytest.raises(InputError, match="the target cannot be .*\n  File name too long") as error:
+        as_path(name, "the target")
+    assert len(str(error.value)) < 400

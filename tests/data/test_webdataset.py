@@ -321,3 +321,17 @@ def test_members_that_are_no_pictures_are_counted(tmp_path: Path, ending: str, c
         assert dict(dataset.left_out) == {f".{ending.lower()}": 2, ".cls": 2, "": 1}
     assert f"5 files that are no pictures: 2 × .cls, 2 × .{ending.lower()}, 1 × without a suffix" in caplog.text
     assert len(dataset) == 4
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{0..999999999}.tar", "{9999999..0}", "{0..9999}/{0..9999}.tar", "{0..%s}" % ("9" * 5000)]
+)
+def test_braces_that_name_too_many(pattern: str) -> None:
+    with pytest.raises(InputError, match="name more than 1,000,000 files"):
+        expand_braces(pattern)
+
+
+def test_braces_as_shells_expand_them() -> None:
+    assert expand_braces("a{08..11}b{x,y}") == [f"a{n}b{c}" for n in ("08", "09", "10", "11") for c in "xy"]
+    assert expand_braces("{2..0}") == ["2", "1", "0"]
+    assert expand_braces("{a}{") == ["a{"]

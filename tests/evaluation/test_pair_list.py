@@ -106,3 +106,10 @@ def test_no_list_no_folder_and_no_text(lfw: Path) -> None:
         read_pairs(lfw / "binary.txt", lfw)
     with pytest.raises(InputError, match="limit of missing images cannot be 2"):
         read_pairs(write(lfw, "a/a_0001.jpg a/a_0002.jpg 1"), lfw, missing_limit=2)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" + "y" * 300 + ".jpg"])
+def test_a_name_that_is_too_long_is_missing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pairs.txt").write_text(f"a.jpg {name} 1\n")
+    with pytest.raises(InputError, match="1 of 1 pairs name images"):
+        read_pairs(tmp_path / "pairs.txt", tmp_path)

@@ -132,3 +132,19 @@ def test_types_of_options_are_told_without_their_modules() -> None:
         for info in recipe(kind, "faceworld_64").infos():
             assert "smoothswap" not in info.type
             assert not info.type.startswith("Config")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".json", "a\0b", "\0.json", "\ud800/recipe.json"])
+def test_a_recipe_of_a_name_that_cannot_be(name: str) -> None:
+    with pytest.raises((UnknownNameError, InputError)):
+        recipe("embedder", name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "[]", "3", '{"kind": []}', '{"kind": "embedder", "data": 3}', '{"kind": "swapper", "mix": [1]}'],
+)
+def test_a_recipe_of_another_form(tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(CheckpointError, match="no recipe that can be read"):
+        recipe("embedder", str(tmp_path))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.extras import require
-from smoothswap.core.files import from_json, output_folder, write_aside
+from smoothswap.core.files import as_path, from_json, output_folder, write_aside
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
 from smoothswap.data.faceworld.renderer import render
@@ -66,7 +66,7 @@ def write_folder(
         seed=seed,
     )
     world = FaceWorld(config)
-    folder = Path(out)
+    folder = as_path(out, "the folder to write")
     facts = {
         "people": people,
         "images_per_person": images_per_person,

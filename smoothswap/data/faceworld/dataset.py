@@ -19,7 +19,7 @@ from smoothswap.core.errors import ArgumentError
 from smoothswap.core.face_crop import FFHQ, CropOptions
 from smoothswap.data.faceworld.cache import Shards
 from smoothswap.data.faceworld.factors import Factors
-from smoothswap.data.faceworld.population import SPLITS, Population
+from smoothswap.data.faceworld.population import HELD_OUT, SPLITS, Population
 from smoothswap.data.faceworld.renderer import render
 from smoothswap.modules.face_input import crop_window
 
@@ -44,8 +44,10 @@ class FaceWorld:
         image_size: int = option(64, "side of the pictures, pixels", at_least=8)
         supersample: int = option(2, "rays along each side of a pixel", at_least=1, at_most=8)
         split: str = option("train", "which people", choices=SPLITS)
-        groups: int = option(64, "groups of people with the same colouring and hair", at_least=1)
-        people_per_group: int = option(8, "people in each group, who differ in shape alone", at_least=1)
+        groups: int = option(64, "groups of people with the same colouring and hair", at_least=1, at_most=HELD_OUT)
+        people_per_group: int = option(
+            8, "people in each group, who differ in shape alone", at_least=1, at_most=HELD_OUT
+        )
         images_per_person: int = option(16, "pictures of each person", at_least=1)
         seed: int = option(0, "of the whole world", at_least=0)
         cache: str | None = option(None, "folder that keeps rendered pictures; none draws them anew each time")

@@ -25,7 +25,7 @@ from smoothswap.core.face_crop import FFHQ, CropOptions
 from smoothswap.data.faceworld.cache import Shards
 from smoothswap.data.faceworld.dataset import LOOK, to_bytes
 from smoothswap.data.faceworld.factors import Factors
-from smoothswap.data.faceworld.population import SPLITS, Population
+from smoothswap.data.faceworld.population import HELD_OUT, SPLITS, Population
 from smoothswap.data.faceworld.renderer import Rendered, render
 from smoothswap.data.faceworld.scenes import Scenes
 from smoothswap.data.look_alikes import Runs
@@ -54,8 +54,10 @@ class FaceWorldSwaps:
         image_size: int = option(64, "side of the pictures, pixels", at_least=8)
         supersample: int = option(2, "rays along each side of a pixel", at_least=1, at_most=8)
         split: str = option("train", "which people", choices=SPLITS)
-        groups: int = option(200, "groups of people with the same colouring and hair", at_least=1)
-        people_per_group: int = option(10, "people in each group, who differ in shape alone", at_least=1)
+        groups: int = option(200, "groups of people with the same colouring and hair", at_least=1, at_most=HELD_OUT)
+        people_per_group: int = option(
+            10, "people in each group, who differ in shape alone", at_least=1, at_most=HELD_OUT
+        )
         pictures_per_person: int = option(8, "R, scenes in which each person is seen", at_least=2)
         people_per_scene: int = option(4, "K, people with whom each scene is drawn", at_least=2)
         look_alikes: int = option(

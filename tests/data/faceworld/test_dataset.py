@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import smoothswap
 from smoothswap.core.errors import ArgumentError, ConfigError, WorkError
 from smoothswap.data.faceworld import FaceWorld
 from smoothswap.data.faceworld.cache import SHARD, Shards
@@ -154,3 +155,11 @@ def test_errors() -> None:
 
 def test_to_bytes_rounds_and_clips() -> None:
     assert to_bytes(torch.tensor([-1.2, -1.0, 0.0, 1.0, 1.5])).tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("name", ["faceworld", "faceworld_swaps"])
+@pytest.mark.parametrize("option", ["groups", "people_per_group"])
+@pytest.mark.parametrize("value", [1_000_001, 2**31, 10**400])
+def test_as_many_as_reach_the_numbers_of_those_held_out(name: str, option: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"option '{option}' of .* cannot be"):
+        smoothswap.build(name, **{option: value})

@@ -3,6 +3,7 @@
 #   make demo     set up, swap faces, write demo/index.html
 #   make test     set up, run the test suite
 #   make lint     ruff, mypy --strict, import layers
+#   make fuzz     search for inputs that end in something other than a result or a readable error; 10 minutes at most
 #   make bench    our ops beside plain PyTorch, on the CPU; writes docs/benchmarks/
 #   make gpu      on a CUDA machine: build, test and measure there; writes docs/benchmarks/
 #   make gpu-train on a CUDA machine: train a swapper at 128 px for 9 minutes, called again go on; writes gpu-train/
@@ -20,6 +21,9 @@
 #   JOBS=2                            test processes
 #   INSTALL=0                         ask no package registry: the requirements are there, in PYTHON's own packages
 #       (VENV_FLAGS=--system-site-packages) or on PYTHONPATH
+#   CASES=1000 SEED=0 MINUTES=10      fuzz: inputs of each part, which ones, and after how long it ends
+#   PARTS=photographs,models          fuzz: only these parts; all where left out
+#   CASE=0/3/17                       fuzz: repeat this case of the one part in PARTS, as a find names it
 #   OUT=gpu-train                     gpu-train: what it leaves, at most eight files of at most 16 MiB
 #   RUN_FOLDER=runs/gpu-train         gpu-train: the run with its checkpoints
 #   FOR=9m CALLS=1                    gpu-train: time of a call, and how many calls the training is to take
@@ -29,7 +33,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench gpu gpu-train clean
+.PHONY: help install demo test fuzz lint bench gpu gpu-train clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -37,6 +41,11 @@ VENV_FLAGS ?=
 TORCH ?= torch==2.13.0
 TRITON ?= triton==3.6.*
 JOBS ?= 2
+CASES ?= 1000
+SEED ?= 0
+MINUTES ?= 10
+PARTS ?=
+CASE ?=
 INSTALL ?= 1
 OUT ?= gpu-train
 RUN_FOLDER ?= runs/gpu-train
@@ -72,6 +81,10 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) pytest -n $(JOBS)
 
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(VENV)/bin/python tests/fuzz --jobs $(JOBS) --cases $(CASES) --seed $(SEED) \
+		--minutes $(MINUTES) $(if $(PARTS),--parts $(PARTS)) $(if $(CASE),--case $(CASE))
+
 lint: $(INSTALLED)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -93,5 +106,5 @@ gpu-train: $(INSTALLED)
 		--out $(OUT) --run $(RUN_FOLDER) --for $(FOR) --calls $(CALLS) $(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(TRAIN_FLAGS)
 
 clean:
-	rm -rf .venv build dist demo .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv build dist demo fuzz-finds fuzz-case .benchmarks .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find smoothswap tests examples -name '__pycache__' -prune -exec rm -rf {} + -o -name '*.so' -exec rm -f {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -48,7 +49,7 @@ def _smoothswap(
     Start with `smoothswap swap SOURCE TARGET -o OUT`, or see everything work with `smoothswap demo`.
 
     Exit codes: 0 done, 1 a failure at work (a full disk), 2 something you can put right (a wrong option or file),
-    130 interrupted by Ctrl-C, 143 a training that SIGTERM stopped.
+    130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
 
 
@@ -63,11 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         keep_freed_memory()
     print_in_any_encoding()
     failures.install_warnings(debug=debug)
-    try:
-        app(words, prog_name="smoothswap")
-    except (Exception, KeyboardInterrupt) as error:
-        sys.exit(failures.report(error, debug=debug))
-    sys.exit(0)
+    with failures.stoppable() as stopped:
+        try:
+            app(words, prog_name="smoothswap")
+        except SystemExit:
+            if not stopped():
+                raise
+            failures.report(KeyboardInterrupt(), debug=False)
+            gc.freeze()  # to take torch's objects apart one by one may need longer than the user has patience
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(stopped() or failures.report(error, debug=debug))
+        sys.exit(stopped())
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

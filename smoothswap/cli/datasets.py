@@ -81,20 +81,17 @@ def faceworld(
     Training reads FaceWorld without this; the folder is for other programs, or to look at. Run again after a stop,
     it goes on where it was.
     """
-    from rich.console import Console
-
     from smoothswap.data.faceworld import write_folder
 
-    with Console(stderr=True).status(f"rendering {people * images_per_person} pictures"):
-        written = write_folder(
-            out,
-            people,
-            images_per_person,
-            size,
-            seed,
-            split,
-            people_per_group=people_per_group,
-            supersample=supersample,
-            masks=masks,
-        )
+    written = write_folder(
+        out,
+        people,
+        images_per_person,
+        size,
+        seed,
+        split,
+        people_per_group=people_per_group,
+        supersample=supersample,
+        masks=masks,
+    )
     typer.echo(f"{out}: {written} people written, {people - written} were there before")

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 import smoothswap
@@ -27,6 +26,7 @@ from smoothswap.cli.demo_pairs import SPLITS, draw_pairs, kinds_of_pairs
 from smoothswap.cli.demo_verdicts import ALIKE, limits, reached
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import as_path, output_folder, write_aside
+from smoothswap.core.progress import counting
 from smoothswap.data.faceworld import Factors, render
 from smoothswap.evaluation import Scene, SwapReport, swap_report
 
@@ -73,10 +73,10 @@ def run_demo(
     _prepare(out)
     terminal = console()
     source, target = draw_pairs(pairs, seed)
-    report, pictures = _measure(models, source, target, seed, terminal)
+    report, pictures = _measure(models, source, target, seed)
     kinds = kinds_of_pairs(pairs)
     parts = {kind: report.select(numbers) for kind, numbers in kinds.items() if numbers}
-    parts[ALIKE], _ = _measure(models, *draw_pairs((pairs + 1) // 2, seed, "same"), seed, terminal)
+    parts[ALIKE], _ = _measure(models, *draw_pairs((pairs + 1) // 2, seed, "same"), seed)
 
     worst = sorted(range(pairs), key=lambda n: round(float(report.gain_face[n]), 6))[: min(WORST, pairs // 4)]
     shown = {n: _write_pair(out, n, kinds, pictures[n], report) for n in (*range(min(FIRST, pairs)), *worst)}
@@ -118,18 +118,15 @@ def _prepare(out: Path) -> None:
 
 
 def _measure(
-    models: Models, source: Factors, target: Factors, seed: int, terminal: Console
+    models: Models, source: Factors, target: Factors, seed: int
 ) -> tuple[SwapReport, list[tuple[Tensor, ...]]]:
     """The report, and of each pair the pictures in the order of `COLUMNS`, each [3, S, S] in [-1, 1]."""
     pictures: list[tuple[Tensor, ...]] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    bar = Progress(*columns, TimeRemainingColumn(), console=terminal, transient=True, disable=not terminal.is_terminal)
-    with bar:
-        task = bar.add_task("drawing, swapping, measuring", total=len(source))
+    with counting("drawing, swapping, measuring", len(source), "pairs") as count:
 
         def watch(scene: Scene, swapped: Tensor) -> None:
             pictures.extend(zip(scene.source, scene.target, swapped, scene.truth, strict=True))
-            bar.advance(task, len(scene))
+            count.advance(len(scene))
 
         split = " and ".join(SPLITS.values())
         report = swap_report(

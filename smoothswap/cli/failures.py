@@ -1,21 +1,26 @@
 """What the command line says when something goes wrong: one paragraph on stderr, and an exit code.
 
-2: the user can put it right (a wrong option, a missing file). 1: a failure at work (a full disk, a bug). An interrupted
-training saves and reports itself; see `training`.
+2: the user can put it right (a wrong option, a missing file). 1: a failure at work (a full disk, a bug). 130 and 143:
+interrupted by Ctrl-C and SIGTERM. A training that has begun saves and reports itself; see `training`.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, TextIO
 
 from smoothswap.core.errors import SmoothSwapError
 
 # What torch and OpenCV raise in place of a MemoryError says one of these.
 _NO_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+INTERRUPTED = 128 + signal.SIGINT  # as shells count
 
 
 def report(error: BaseException, *, debug: bool) -> int:
@@ -41,6 +46,30 @@ def report(error: BaseException, *, debug: bool) -> int:
         return 1
     _print(_unexpected(error, debug=debug))
     return 1
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], int]]:
+    """Around a command: SIGTERM stops it as Ctrl-C does, so that nothing half-written stays.
+
+    Yields:
+        A function that gives the exit code of the signal that came; 0 where none has come.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield lambda: 0
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: 128 + came[0] if came else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def show_warning(

@@ -17,6 +17,7 @@ from typing import Any
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
 
 _SHOWN = 200  # characters of a path that cannot be
+_unfinished: set[Path] = set()  # what this process writes aside at the moment
 _STEM, _SUFFIX = 20, 16  # characters of a name that its temporary one keeps, so that it fits wherever the name does
 
 
@@ -71,6 +72,7 @@ def write_aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     aside = _aside(path)
+    _unfinished.add(aside)
     try:
         aside.touch()
         mode = aside.stat().st_mode  # as the user's umask has it; some writers make files that nobody else may read
@@ -90,6 +92,14 @@ def write_aside(path: Path | str) -> Iterator[Path]:
         ) from cause
     finally:
         with contextlib.suppress(OSError):  # what went wrong was said above
+            aside.unlink(missing_ok=True)
+        _unfinished.discard(aside)
+
+
+def forget_unfinished() -> None:
+    """Remove what `write_aside` has not finished, for a process that is about to end without unwinding."""
+    for aside in list(_unfinished):
+        with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
 
 

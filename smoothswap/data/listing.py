@@ -23,6 +23,7 @@ import numpy as np
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import json_bytes
 from smoothswap.core.picture_files import SUFFIXES, added_up, counted
+from smoothswap.core.progress import Count, counting
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.index_file import Array, IndexFile, settled, subject_of
 from smoothswap.data.name_table import NameTable, join_names
@@ -108,7 +109,8 @@ def list_pictures(folder: Path, index: str | None = None, skip: Path | None = No
         )
     file = IndexFile(index, _KIND, subject_of(folder))
     old = _load(file)
-    found, unread = _walk(os.fsencode(folder), old, skip)
+    with counting(f"listing {folder}", unit="files") as count:
+        found, unread = _walk(os.fsencode(folder), old, skip, count)
     if old is not None and all(type(item.entries) is int for item in found) and len(found) == len(old.folders):
         return replace(old, unread=unread)
     listing = replace(_assemble(found, old), unread=unread)
@@ -125,7 +127,7 @@ class _Found:
     entries: int | _Entries
 
 
-def _walk(top: bytes, old: Listing | None, skip: Path | None) -> tuple[list[_Found], dict[str, str]]:
+def _walk(top: bytes, old: Listing | None, skip: Path | None, count: Count) -> tuple[list[_Found], dict[str, str]]:
     known = {} if old is None else {path: number for number, path in enumerate(old.folders.every())}
     subs = [] if old is None else old.subs.every()
     sub_starts = [] if old is None else old.sub_starts.tolist()
@@ -153,11 +155,13 @@ def _walk(top: bytes, old: Listing | None, skip: Path | None) -> tuple[list[_Fou
         if number is not None and times[number] == own:
             found.append(_Found(path, own, number))
             names = subs[sub_starts[number] : sub_starts[number + 1]]
+            count.advance(0 if old is None else int(old.starts[number + 1] - old.starts[number]))
         else:
             try:
                 entries = _scan(os.path.join(top, path))  # noqa: PTH118
                 found.append(_Found(path, own if settled(now, *own) else _UNSURE, entries))
                 names = entries[1]
+                count.advance(len(entries[0]))
             except OSError as cause:
                 if not path:
                     raise InputError(f"cannot read the folder {os.fsdecode(top)!r}", str(cause.strerror)) from cause

@@ -7,11 +7,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,8 @@ import numpy as np
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import json_bytes
 from smoothswap.core.picture_files import added_up
-from smoothswap.core.workers import cores, fresh_processes, may_start_processes
+from smoothswap.core.progress import Count, counting
+from smoothswap.core.workers import cores, may_start_processes, process_pool, results
 from smoothswap.data.index_file import Array, IndexFile, settled
 from smoothswap.data.name_table import NameTable, join_names
 from smoothswap.data.shard_index import Shard, read_shard
@@ -128,17 +127,25 @@ def _number(path: str, mark: tuple[int, int], known: dict[str, int], old: Found 
     return number if same else None
 
 
-def _read(paths: list[str], person: str, workers: int) -> Iterable[Shard]:
+def _read(paths: list[str], person: str, workers: int) -> list[Shard]:
     files = list(map(Path, paths))
     workers = min(workers or cores(), len(files))
     few = workers <= 1 or sum(path.stat().st_size for path in files) < _LARGE
-    if few or not may_start_processes():
-        return map(partial(read_shard, person=person), files)
-    try:
-        with fresh_processes() as fresh, ProcessPoolExecutor(workers, mp_context=fresh) as pool:
-            return list(pool.map(read_shard, files, repeat(person)))
-    except BrokenProcessPool as cause:
-        raise WorkError("a process that lists shards died", str(cause), hint="use fewer `workers`") from cause
+    with counting("listing shards", len(files), "shards") as count:
+        if few or not may_start_processes():
+            return [_counted(count, read_shard(file, person)) for file in files]
+        try:
+            with process_pool(workers) as pool:
+                read = partial(read_shard, person=person)
+                found = {file: _counted(count, shard) for file, shard in results(pool, read, files, len(files))}
+                return [found[file] for file in files]
+        except BrokenProcessPool as cause:
+            raise WorkError("a process that lists shards died", str(cause), hint="use fewer `workers`") from cause
+
+
+def _counted(count: Count, shard: Shard) -> Shard:
+    count.advance()
+    return shard
 
 
 def _assemble(entries: list[Shard | int], marks: list[tuple[int, int]], old: Found | None) -> Found:

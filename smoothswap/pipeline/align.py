@@ -6,12 +6,12 @@ written aside and renamed, and a manifest remembers what is done, so that a stop
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import as_path, output_folder, write_json
 from smoothswap.core.picture_files import SUFFIXES, said_left_out
-from smoothswap.core.workers import cores, fresh_processes, may_start_processes
+from smoothswap.core.workers import cores, may_start_processes, process_pool, results
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.origin import REPORT, origin_files
 from smoothswap.pipeline import align_one
@@ -150,8 +150,8 @@ def align_folder(
     output_folder(out, MANIFEST, REPORT)
     todo = [job for job in jobs if not manifest.is_done(job.source, job.stamp)]
     setup = align_one.Setup(folder=folder, out=out, max_megapixels=max_megapixels, **settings)
-    with manifest:
-        for done, entry in enumerate(_work(todo, setup, workers or cores()), len(jobs) - len(todo) + 1):
+    with manifest, contextlib.closing(_work(todo, setup, workers or cores())) as work:
+        for done, entry in enumerate(work, len(jobs) - len(todo) + 1):
             before = manifest.entries.get(entry.source)
             manifest.add(entry)
             for file in set(before.files if before else ()).difference(entry.files):
@@ -220,41 +220,18 @@ def _stamp(path: Path) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _work(jobs: list[Job], setup: align_one.Setup, workers: int) -> Iterator[Entry]:
+def _work(jobs: list[Job], setup: align_one.Setup, workers: int) -> Generator[Entry]:
     """Entries as they are finished."""
     if workers == 1 or len(jobs) < 2 or not may_start_processes():
         align_one.start(setup)
         yield from map(align_one.run, jobs)
         return
-    with (
-        fresh_processes() as fresh,
-        ProcessPoolExecutor(
-            min(workers, len(jobs)), mp_context=fresh, initializer=align_one.start, initargs=(setup,)
-        ) as pool,
-    ):
-        try:
-            yield from _in_flight(pool, jobs, 4 * workers)
-        except BrokenProcessPool as cause:
-            raise WorkError(
-                "a worker process died while aligning",
-                "often the memory is full, since each worker holds a decoded photograph",
-                hint="start again with fewer workers; what is done stays done",
-            ) from cause
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _in_flight(pool: ProcessPoolExecutor, jobs: list[Job], limit: int) -> Iterator[Entry]:
-    """Keep a few jobs waiting at the pool, not a million."""
-    waiting = iter(jobs)
-    running: set[Future[Entry]] = set()
-    while True:
-        for job in waiting:
-            running.add(pool.submit(align_one.run, job))
-            if len(running) >= limit:
-                break
-        if not running:
-            return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
+    try:
+        with process_pool(min(workers, len(jobs)), align_one.start, (setup,)) as pool:
+            yield from (entry for _, entry in results(pool, align_one.run, jobs, 4 * workers))
+    except BrokenProcessPool as cause:
+        raise WorkError(
+            "a worker process died while aligning",
+            "often the memory is full, since each worker holds a decoded photograph",
+            hint="start again with fewer workers; what is done stays done",
+        ) from cause

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.core.files import as_path
+from smoothswap.core.progress import progress_shown
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
@@ -74,7 +75,7 @@ def train_embedder(
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
-        progress: show a progress bar, or a line every half minute where there is no terminal.
+        progress: show how far training and preparations are: bars, or lines now and then where there is no terminal.
         timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
@@ -90,7 +91,7 @@ def train_embedder(
     if start_from is not None and start is None:
         raise no_start(start_from, "embedder")
     out = as_path(out, "the folder of a run")
-    with without_traces(out):
+    with progress_shown(progress), without_traces(out):
         recipe = open_folder(recipe, out, "embedder", resume=resume)
         command = how_to_resume("embedder", out, accelerator, devices)
         fabric = make_fabric(accelerator, devices, precision, timeout)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from smoothswap.core.files import from_json, write_aside
+from smoothswap.core.progress import clock
 
 LOG = "train.jsonl"
 _LINE_EVERY = 30.0  # seconds between lines where there is no terminal
@@ -116,7 +117,7 @@ class RunLog:
         elif time.monotonic() - self._told >= _LINE_EVERY:
             self._told = time.monotonic()
             left = (self._total - images) / max(1e-9, self.rate())
-            text = f"{images:,} of {self._total:,} images · {self.rate():.1f}/s · {_clock(left)} left"
+            text = f"{images:,} of {self._total:,} images · {self.rate():.1f}/s · {clock(left)} left"
             self._console.print(f"{text} · {self._panel.plain}" if self._panel.plain else text, highlight=False)
 
     def write(self, images: int, values: Mapping[str, float]) -> None:
@@ -164,8 +165,3 @@ def _cut(path: Path, images: int) -> None:
             kept.append(line + "\n")
     with write_aside(path) as aside:
         aside.write_text("".join(kept), encoding="utf-8")
-
-
-def _clock(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

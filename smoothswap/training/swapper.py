@@ -17,6 +17,7 @@ from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.interfaces import FaceDataset
+from smoothswap.core.progress import progress_shown
 from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
 from smoothswap.modules.pretrained import embedder_path
@@ -80,7 +81,7 @@ def train_swapper(
         accelerator: `auto`, `cpu`, `cuda`.
         devices: devices on this machine.
         precision: `auto`, `32-true`, `bf16-mixed`.
-        progress: show a progress bar, or a line every half minute where there is no terminal.
+        progress: show how far training and preparations are: bars, or lines now and then where there is no terminal.
         timeout: seconds for which a process waits for the others, where there are several.
 
     Raises:
@@ -94,7 +95,7 @@ def train_swapper(
     check_start(start_from, resume=resume)
     starts = _starts(start_from)
     out = as_path(out, "the folder of a run")
-    with without_traces(out):
+    with progress_shown(progress), without_traces(out):
         recipe = open_folder(recipe, out, "swapper", resume=resume)
         if embedder is None and not (resume and (out / EMBEDDER).is_file()):
             raise ConfigError(

@@ -22,6 +22,7 @@ from smoothswap.core.assets import shipped
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options, option
 from smoothswap.data.faceworld.cache import Shards
+from smoothswap.data.faceworld.dataset import FaceWorld
 from smoothswap.training.checkpoint import read_checkpoint
 from smoothswap.training.loop import Loop
 
@@ -246,6 +247,36 @@ def test_an_interrupted_training_has_an_exit_code_of_its_own(
     assert "wrote" not in outcome.out
     assert "unfinished: interrupted after 24 of 32 images; continue with `smoothswap train embedder" in outcome.out
     assert read_checkpoint(out / "checkpoint-last.safetensors")["images"] == 24
+
+
+@pytest.mark.parametrize("more", [(), ("--no-progress",)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("kind", ["embedder", "swapper"])
+def test_a_preparation_is_interrupted_at_once_and_leaves_nothing(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    number: signal.Signals,
+    code: int,
+    more: tuple[str, ...],
+) -> None:
+    drawn = []
+
+    def draw(self: FaceWorld, indices: range) -> np.ndarray:
+        drawn.append(len(indices))
+        os.kill(os.getpid(), number)
+        return np.zeros((len(indices), 3, 64, 64), np.uint8)
+
+    monkeypatch.setattr(FaceWorld, "draw", draw)
+    monkeypatch.setenv("SMOOTHSWAP_CACHE", str(tmp_path / "cache"))
+    named = ("--embedder", "sface") if kind == "swapper" else ()
+    out = tmp_path / "a" / "run"
+    outcome = run("train", kind, "--out", out, *named, "--set", "data.workers=1", "--set", "data.groups=5", *more)
+    assert (outcome.code, len(drawn)) == (code, 1)
+    assert outcome.err.strip() == "interrupted"
+    assert not (tmp_path / "a").exists()
+    assert not list((tmp_path / "cache").rglob("faceworld*/*"))
 
 
 def test_embed_writes_counts_and_refuses(run: Run, tmp_path: Path) -> None:

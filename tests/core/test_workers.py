@@ -73,3 +73,50 @@ def test_inside_a_daemon_it_works_in_that_process(photographs: Path, tmp_path: P
     (tmp_path / "program.py").write_text(DAEMON.replace("FOLDER", repr(str(photographs))))
     done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("(2, 2, False) True", "")
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+
+from smoothswap.core.files import write_aside
+from smoothswap.core.workers import process_pool, results
+
+
+def write(path):
+    with write_aside(path) as aside:
+        aside.with_name(f"begun-{path.name}").touch()
+        time.sleep(60)
+
+
+def stop(folder, whom):
+    while len(list(folder.glob("begun-*"))) < 2:
+        time.sleep(0.05)
+    (os.killpg if whom == "group" else os.kill)(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    threading.Thread(target=stop, args=(folder, sys.argv[2]), daemon=True).start()
+    began = time.monotonic()
+    try:
+        with process_pool(2) as pool:
+            for _ in results(pool, write, [folder / "a", folder / "b", folder / "c"], 4):
+                pass
+    except KeyboardInterrupt:
+        print(sorted(file.name for file in folder.iterdir()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+@pytest.mark.parametrize("whom", ["process", "group"])
+def test_an_interruption_ends_workers_at_once_and_what_they_half_wrote(tmp_path: Path, whom: str) -> None:
+    program, folder = tmp_path / "program.py", tmp_path / "out"
+    folder.mkdir()
+    program.write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, program, folder, whom],
+        capture_output=True, text=True, check=False, timeout=50, start_new_session=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['begun-a', 'begun-b']\n"

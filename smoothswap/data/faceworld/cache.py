@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,13 @@ from numpy.typing import NDArray
 
 from smoothswap.core.errors import WorkError
 from smoothswap.core.files import write_aside
-from smoothswap.core.workers import fresh_processes, may_start_processes
+from smoothswap.core.progress import counting
+from smoothswap.core.workers import may_start_processes, process_pool, results
 
 SHARD = 512
 """Pictures in one file."""
+PIECE = 32
+"""Pictures that are drawn between two reports of how far it is. The renderer's own portions divide it."""
 
 Draw = Callable[[int, int], NDArray[np.uint8]]
 """Pictures `first` up to, not including, `last`: uint8 [last - first, C, S, S]. It must pickle when workers draw."""
@@ -86,34 +88,51 @@ class Shards:
     def _fill(self, missing: list[int], draw: Draw, workers: int, title: str) -> None:
         # Other processes may fill the same cache: each in an order of its own, they seldom draw the same shard at once.
         random.SystemRandom().shuffle(missing)
-        picture = self.channels, self.size, self.size
-        with _progress(title, len(missing) * SHARD) as advance:
-            if workers <= 1 or len(missing) == 1 or not may_start_processes():
-                for shard in missing:
-                    _make(self.path(shard), draw, *self._range(shard), picture)
-                    advance(SHARD)
-                return
-            try:
-                with (
-                    fresh_processes() as fresh,
-                    ProcessPoolExecutor(min(workers, len(missing)), mp_context=fresh, initializer=_one_thread) as pool,
-                ):
-                    jobs = [
-                        pool.submit(_make, self.path(shard), draw, *self._range(shard), picture) for shard in missing
-                    ]
-                    try:
-                        for job in as_completed(jobs):
-                            job.result()
-                            advance(SHARD)
-                    except BaseException:
-                        pool.shutdown(cancel_futures=True)
-                        raise
-            except BrokenProcessPool as error:
-                raise WorkError(
-                    "a worker that rendered FaceWorld died",
-                    str(error),
-                    hint="Run again: finished shards are kept. With too little memory, use fewer workers.",
-                ) from error
+        total = sum(last - first for first, last in map(self._range, missing))
+        with counting(title, total) as count, contextlib.closing(self._drawn(missing, draw, workers)) as drawn:
+            parts: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {shard: [] for shard in missing}
+            for first, pictures in drawn:
+                shard = first // SHARD
+                parts[shard].append((first, pictures))
+                count.advance(len(pictures))
+                start, end = self._range(shard)
+                if sum(len(part) for _, part in parts[shard]) == end - start and self._open(shard) is None:
+                    _save(self.path(shard), [part for _, part in sorted(parts.pop(shard), key=lambda item: item[0])])
+
+    def _drawn(self, missing: list[int], draw: Draw, workers: int) -> Generator[tuple[int, NDArray[np.uint8]]]:
+        """The pieces of the missing shards, each with the number of its first picture."""
+        pieces = self._pieces(missing)
+        if workers <= 1 or len(missing) == 1 or not may_start_processes():
+            yield from ((first, draw(first, last)) for first, last in pieces)
+            return
+        try:
+            with process_pool(min(workers, len(missing)), _one_thread) as pool:
+                for (first, _), pictures in results(pool, _Call(draw), pieces, 2 * workers):
+                    yield first, pictures
+        except BrokenProcessPool as error:
+            raise WorkError(
+                "a worker that rendered FaceWorld died",
+                str(error),
+                hint="Run again: finished shards are kept. With too little memory, use fewer workers.",
+            ) from error
+
+    def _pieces(self, missing: list[int]) -> Iterator[tuple[int, int]]:
+        for shard in missing:
+            start, end = self._range(shard)
+            for first in range(start, end, PIECE):
+                if self._open(shard) is not None:
+                    break  # another process has drawn it meanwhile
+                yield first, min(first + PIECE, end)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """`draw` as a function of one argument."""
+
+    draw: Draw
+
+    def __call__(self, piece: tuple[int, int]) -> NDArray[np.uint8]:
+        return self.draw(*piece)
 
 
 def _one_thread() -> None:
@@ -129,22 +148,6 @@ def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     return array if array.dtype == np.uint8 and array.shape == shape else None
 
 
-def _make(path: Path, draw: Draw, first: int, last: int, picture: tuple[int, ...]) -> None:
-    if _open(path, (last - first, *picture)) is not None:
-        return  # another process has drawn it meanwhile
-    pictures = draw(first, last)
+def _save(path: Path, parts: list[NDArray[np.uint8]]) -> None:
     with write_aside(path) as aside, aside.open("wb") as file:
-        np.save(file, pictures, allow_pickle=False)
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], Any]]:
-    """A bar with the time left on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.advance(task, done)
+        np.save(file, np.concatenate(parts), allow_pickle=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.extras import require
 from smoothswap.core.files import as_path, from_json, output_folder, write_aside
+from smoothswap.core.progress import counting
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
 from smoothswap.data.faceworld.renderer import render
@@ -79,16 +80,15 @@ def write_folder(
         "factors": {name: list(names) for name, names in NAMES.items()},
     }
     _claim(folder, facts)
-    written = 0
-    for person in range(people):
-        home = folder / f"person_{person:05d}"
-        if (home / "factors.json").is_file():
-            continue
-        first = person * images_per_person
-        factors = world.factors(range(first, first + images_per_person))
-        _write_person(home, factors, size, supersample, masks, int(world.groups[person]))
-        written += 1
-    return written
+    homes = [folder / f"person_{person:05d}" for person in range(people)]
+    missing = [person for person, home in enumerate(homes) if not (home / "factors.json").is_file()]
+    with counting("rendering", len(missing) * images_per_person) as count:
+        for person in missing:
+            first = person * images_per_person
+            factors = world.factors(range(first, first + images_per_person))
+            _write_person(homes[person], factors, size, supersample, masks, int(world.groups[person]))
+            count.advance(images_per_person)
+    return len(missing)
 
 
 def _claim(folder: Path, facts: dict[str, object]) -> None:

@@ -7,6 +7,8 @@ the truth will do as the source.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -243,8 +245,12 @@ class _Draw:
     """Draws a range of pictures, also in another process."""
 
     def __init__(self, config: FaceWorldSwaps.Config) -> None:
-        options = {name: getattr(config, name) for name in config.__dataclass_fields__}
-        self.options = options | {"cache": None, "workers": 1}
+        self.config = dataclasses.replace(config, cache=None, workers=1)
 
     def __call__(self, first: int, last: int) -> NDArray[np.uint8]:
-        return FaceWorldSwaps(FaceWorldSwaps.Config(**self.options)).draw(range(first, last))
+        return _world(self.config).draw(range(first, last))
+
+
+@functools.lru_cache(maxsize=1)  # a process draws many ranges of one world
+def _world(config: FaceWorldSwaps.Config) -> FaceWorldSwaps:
+    return FaceWorldSwaps(config)

@@ -108,18 +108,19 @@ def test_only_missing_shards_are_drawn(tmp_path: Path) -> None:
     assert int(again.read(600)[2, 1, 1]) == 600 % 251
 
 
-def test_finished_shards_survive_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [WorkError("stopped"), KeyboardInterrupt(), OSError("full")])
+def test_finished_shards_survive_a_failure(tmp_path: Path, error: BaseException) -> None:
     drawn: list[int] = []
 
     def stop_at_the_second(first: int, last: int) -> np.ndarray:
-        if drawn:
-            raise WorkError("stopped")
-        drawn.append(first)
+        drawn.append(first // SHARD)
+        if len(set(drawn)) > 1:
+            raise error
         return count_from(first, last)
 
-    with pytest.raises(WorkError, match="stopped"):
+    with pytest.raises(type(error)):
         Shards(tmp_path, 1300, 2, stop_at_the_second)
-    assert [file.name for file in files(tmp_path)] == [f"{drawn[0] // SHARD:05}.npy"]
+    assert [file.name for file in files(tmp_path)] == [f"{drawn[0]:05}.npy"]
     assert Shards(tmp_path, 1300, 2, count_from).drawn == 2
 
 

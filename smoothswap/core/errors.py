@@ -55,6 +55,10 @@ class ArgumentError(SmoothSwapError, ValueError):
     """A tensor argument with the wrong shape, dtype, device or value."""
 
 
+class NotFiniteError(ArgumentError):
+    """A tensor argument that holds NaN or infinite values, found where the values were looked at."""
+
+
 class MissingExtraError(SmoothSwapError, ImportError):
     """A package that only an extra of smoothswap brings."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from smoothswap.core.errors import ArgumentError
+from smoothswap.core.errors import ArgumentError, NotFiniteError
 from smoothswap.losses.swap_batch import SwapBatch
 from smoothswap.ops.checks import values_readable
 
@@ -43,7 +43,8 @@ def finite(x: Tensor, name: str) -> Tensor:
     infinity there at its next line of the log.
 
     Raises:
-        ArgumentError: integers; NaN or infinity on the CPU.
+        ArgumentError: integers.
+        NotFiniteError: NaN or infinity on the CPU.
     """
     if not x.is_floating_point():
         raise ArgumentError(f"{name} has dtype {x.dtype}, but a floating-point tensor is needed")
@@ -52,7 +53,7 @@ def finite(x: Tensor, name: str) -> Tensor:
         good = torch.isfinite(x.detach())
         if not good.all():
             wrong = x.numel() - int(good.sum())
-            raise ArgumentError(
+            raise NotFiniteError(
                 f"{name} holds {wrong} values of {x.numel()} that are NaN or infinite",
                 f"shape {list(x.shape)}, dtype {x.dtype}",
                 hint="the training has diverged: lower the learning rate, or train in a wider precision",

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from smoothswap.core.errors import ArgumentError
+from smoothswap.core.errors import ArgumentError, NotFiniteError
 from smoothswap.ops import checks, collectives
 from smoothswap.ops.joint_batch import JointBatch
 from smoothswap.ops.layout import arithmetic, without_autocast
@@ -106,7 +106,7 @@ def _fault(z: Any, labels: Any, temperature: Any, reduction: Any, exchange: Any)
                 raise ArgumentError(f"{_OP}: unknown {name} {value!r}, expected {', '.join(known)}")
         wrong = z.numel() - int(torch.isfinite(z.detach()).sum()) if checks.values_readable() else 0
         if wrong:
-            raise ArgumentError(
+            raise NotFiniteError(
                 f"{_OP}: z holds {wrong} values of {z.numel()} that are NaN or infinite",
                 f"z: {checks.about(z)}",
                 hint="Has the training diverged? Try a lower learning rate, or a wider precision.",

@@ -27,7 +27,7 @@ from smoothswap.training.broken import broken_in
 from smoothswap.training.device import make_fabric, seed_step
 from smoothswap.training.ema import Ema
 from smoothswap.training.folder import keep_recipe, open_folder, without_traces
-from smoothswap.training.held_out import build_held_out
+from smoothswap.training.held_out import build_held_out, describe_data
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_buffers,
@@ -245,6 +245,23 @@ class EmbedderWork:
         if held_out is None:
             return None
         return Validation(held_out, self.data, recipe.validation_images, recipe.monitor)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The embedder, its average, and the loss with its centres or readouts."""
+        return {"embedder": self.embedder, "averaged embedder": self.ema.module, "loss": self.loss}
+
+    def learning_rates(self, images: int) -> dict[str, float]:
+        """The learning rate after so many images."""
+        return {"learning_rate": learning_rate(self.recipe, self.recipe.learning_rate, images)}
+
+    def title(self, name: str) -> str:
+        """The loss with the name of its component."""
+        return f"loss ({self.recipe.loss.name})" if name == "loss" else name
+
+    def described(self) -> str:
+        """Persons and images of both data sets."""
+        held_out = None if self.validation is None else self.validation.held_out
+        return describe_data({self.recipe.data.name: self.data}, held_out)
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
         """An embedder raises no alarms; the loss and the AUC tell."""

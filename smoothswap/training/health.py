@@ -7,8 +7,11 @@ loss is near 0, the discriminator is content. The panel puts the numbers that te
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
+from torch import nn
 
 from smoothswap.core.errors import WorkError
 from smoothswap.modules.cosines import TIE
@@ -93,6 +96,26 @@ class Health:
         self.values, self._won, self._told = dict(state["values"]), state["won"], list(state["told"])
 
 
+def check_weights(networks: Mapping[str, nn.Module], images: int, hint: str = "") -> None:
+    """Stop a training whose networks hold a weight or an average that is not finite.
+
+    One transfer from the device for all of them. Arguments and errors as of `check_finite`; the message names up to
+    five tensors.
+    """
+    tensors = {
+        f"{name}.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
+    if not tensors:
+        return
+    good = torch.stack([value.isfinite().all() for value in tensors.values()]).tolist()
+    bad = [name for name, finite in zip(tensors, good, strict=True) if not finite]
+    if bad:
+        check_finite({name: float(tensors[name].detach().float().sum()) for name in bad[:5]}, images, hint)
+
+
 def check_finite(means: Mapping[str, float], images: int, hint: str = "") -> None:
     """Stop a training whose numbers are no longer finite.
 
@@ -106,8 +129,13 @@ def check_finite(means: Mapping[str, float], images: int, hint: str = "") -> Non
     """
     bad = [f"{name} = {value}" for name, value in means.items() if not math.isfinite(value)]
     if bad:
-        raise WorkError(
-            f"the training diverged after {images:,} images",
-            *bad,
-            hint=hint or "try a lower learning rate, or clip_gradients=1",
-        )
+        raise diverged(images, bad, hint)
+
+
+def diverged(images: int, facts: Sequence[str], hint: str = "") -> WorkError:
+    """The error of a training whose numbers are no longer finite, after so many images."""
+    return WorkError(
+        f"the training diverged after {images:,} images",
+        *facts,
+        hint=hint or "try a lower learning rate, or clip_gradients=1",
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lightning_fabric import Fabric
 
 from smoothswap.core.errors import InputError
@@ -9,6 +11,17 @@ from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.training.parts import build_data
 from smoothswap.training.recipes import TrainingRecipe
+
+
+def describe_data(training: Mapping[str, FaceDataset], held_out: FaceDataset | None) -> str:
+    """How many persons and images are trained on, by the name of each data set, and how many are held out."""
+    said = ", ".join(f"{_counted(dataset)} ({name})" for name, dataset in training.items())
+    return f"{said}; held out: {'nothing' if held_out is None else _counted(held_out)}"
+
+
+def _counted(dataset: FaceDataset) -> str:
+    people, images = dataset.people, len(dataset)
+    return f"{images:,} image{'s' * (images != 1)} of {people:,} person{'s' * (people != 1)}"
 
 
 def build_held_out(recipe: TrainingRecipe, fabric: Fabric, *, crop: FaceCrop = FFHQ) -> FaceDataset | None:

@@ -32,6 +32,9 @@ class Log(Protocol):
     def write(self, images: int, values: Mapping[str, float]) -> None:
         """Numbers for the log and TensorBoard."""
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Something that is no number, for the log."""
+
     def panel(self, text: str) -> None:
         """The state of things, in one line."""
 
@@ -52,6 +55,9 @@ class SilentLog:
         """Nothing."""
 
     def write(self, images: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def note(self, values: Mapping[str, Any]) -> None:
         """Nothing."""
 
     def panel(self, text: str) -> None:
@@ -83,7 +89,8 @@ class RunLog:
     ) -> None:
         self._path = folder / LOG
         _cut(self._path, start)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        # TensorBoard drops what has this step or a later one. What was logged at the checkpoint itself came before it.
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         self._console = console or Console(stderr=True, quiet=not progress)
         self._warnings = self._console if progress or console else Console(stderr=True)
         self._total, self._start, self._began = total, start, time.monotonic()
@@ -123,10 +130,18 @@ class RunLog:
     def write(self, images: int, values: Mapping[str, float]) -> None:
         """Append a line to `train.jsonl`, and the same numbers to TensorBoard."""
         plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"images": images, **plain}) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, images)
+        self._board.flush()  # before the line is there, so that whatever ends the process TensorBoard has it as well
+        self._append({"images": images, **plain})
+
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Append a line without numbers to `train.jsonl`."""
+        self._append(values)
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
     def panel(self, text: str) -> None:
         """Change the line under the bar."""

@@ -10,14 +10,14 @@ from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
-from smoothswap.core.errors import ArgumentError, CheckpointError
+from smoothswap.core.errors import CheckpointError, NotFiniteError
 from smoothswap.data.origin import origins
 from smoothswap.training.broken import keep_broken, of_all_processes
 from smoothswap.training.checkpoint import LAST, PREVIOUS, load_checkpoint, save_checkpoint
 from smoothswap.training.device import seed_step
-from smoothswap.training.health import check_finite
+from smoothswap.training.health import check_finite, check_weights, diverged
 from smoothswap.training.logging import Log, RunLog, SilentLog
 from smoothswap.training.recipes import TrainingRecipe
 from smoothswap.training.samples import save_sheet
@@ -90,6 +90,18 @@ class Work(Protocol):
 
     def step(self, images: int) -> Mapping[str, Tensor]:
         """One optimiser step after `images` images; scalars on the device, to be averaged for the log."""
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What is trained, and the average of it, by name."""
+
+    def learning_rates(self, images: int) -> dict[str, float]:
+        """The learning rate of each optimiser after `images` images, by the name of the recipe's option."""
+
+    def title(self, name: str) -> str:
+        """What a number of `step` is called where it is not finite."""
+
+    def described(self) -> str:
+        """How many persons and images are trained on and held out, in one line."""
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
         """Take in the means of a line of the log; returns alarms."""
@@ -169,6 +181,11 @@ class Loop:
         for origin in self._origins:
             if origin["files"]:
                 messages = [*messages, f"photographs of {origin['folder']}: see {', '.join(origin['files'])} there"]
+        rates = ", ".join(f"{name} {rate:.3g}" for name, rate in work.learning_rates(self.images).items())
+        self.log.say(f"training on {work.described()}; {rates}")
+        if self.images:
+            self.log.say(f"resumed after {self.images:,} of {recipe.images:,} images")
+            self.log.note({"resumed_at": self.images})
         for message in messages:
             self.log.say(message, "yellow")
 
@@ -223,11 +240,10 @@ class Loop:
         seed_step(recipe.seed, self.fabric.global_rank, before)
         try:
             values = self.work.step(before)
-        except ArgumentError as cause:
-            # Shapes cannot change on the way, so after the first step a refused tensor is one that is not finite.
-            if self.metrics or self._sums:
-                check_finite({"a tensor of the last step": float("nan")}, before, self._calmer())
-            raise cause
+        except NotFiniteError as cause:
+            if not (self.metrics or self._sums):
+                raise  # at the very first step nothing was learnt yet: the data or a component are at fault
+            raise diverged(before, [cause.what, *cause.facts], self._calmer()) from cause
         self.images = before + self.work.batch_size
         for name, value in values.items():
             self._sums.setdefault(name, []).append(value)
@@ -251,11 +267,12 @@ class Loop:
         if self.fabric.world_size > 1:
             self.fabric.all_reduce(means, reduce_op="mean")
         line = dict(zip(names, means.tolist(), strict=True))
-        check_finite(line, self.images, self._calmer())
+        check_finite({self.work.title(name): value for name, value in line.items()}, self.images, self._calmer())
         for alarm in self.work.reflect(line, self.images):
             self.log.say(f"ALARM: {alarm}", "bold red")
         self.metrics.update(line)
-        self.log.write(self.images, {**line, "seconds": self.seconds})
+        rates = self.work.learning_rates(max(0, self.images - self.work.batch_size))  # those of the last step
+        self.log.write(self.images, {**line, **rates, "seconds": self.seconds})
         self.log.panel(self.work.panel())
 
     def _validate(self) -> None:
@@ -281,7 +298,9 @@ class Loop:
         return path
 
     def _write(self) -> Path:
-        self._write_log()  # also makes sure that only a finite state is written
+        self._write_log()
+        # Only a finite state is written, so the last checkpoint is a good one.
+        check_weights(self.work.networks(), self.images, self._calmer())
         path = self.folder / self.work.weights_name
         broken = of_all_processes(self.fabric, self.work.broken())
         if self._first:

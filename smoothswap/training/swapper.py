@@ -28,7 +28,7 @@ from smoothswap.training.embedder import EMBEDDER
 from smoothswap.training.folder import keep_recipe, open_folder, without_traces
 from smoothswap.training.gan_step import GanStep
 from smoothswap.training.health import Health
-from smoothswap.training.held_out import build_held_out
+from smoothswap.training.held_out import build_held_out, describe_data
 from smoothswap.training.loop import BestWeights, Loop, TrainResult
 from smoothswap.training.optimizers import (
     average_gradients,
@@ -254,9 +254,24 @@ class SwapperWork:
         other = self.discriminator_optimizer
         return own if other is None else {**own, "discriminator_optimizer": other}
 
-    def _networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
+        """Generator, its average and, where there is one, the discriminator."""
         own = {"generator": self.generator, "ema": self.ema.module}
         return own if self.discriminator is None else {**own, "discriminator": self.discriminator}
+
+    def learning_rates(self, images: int) -> dict[str, float]:
+        """The learning rates after so many images."""
+        names = ["learning_rate"] + ["discriminator_learning_rate"] * (self.discriminator is not None)
+        return {name: learning_rate(self.recipe, getattr(self.recipe, name), images) for name in names}
+
+    def title(self, name: str) -> str:
+        """The name itself: `loss_identity` and the like say which loss."""
+        return name
+
+    def described(self) -> str:
+        """Persons and images of every data set."""
+        parts = {"": self.recipe.data, **self.recipe.mix}
+        return describe_data({part.name: self.datasets[name] for name, part in parts.items()}, self.held_out)
 
     def reflect(self, means: Mapping[str, float], images: int) -> list[str]:
         """Update the health panel."""
@@ -290,7 +305,7 @@ class SwapperWork:
     def state(self) -> dict[str, Any]:
         """Weights, average, optimisers, position in the data, panel."""
         return {
-            **{name: network.state_dict() for name, network in self._networks().items()},
+            **{name: network.state_dict() for name, network in self.networks().items()},
             **{name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "data": self.data.state(),
             "health": self.health.state(),
@@ -321,7 +336,7 @@ class SwapperWork:
                 hint="name the files that it was started with, or start a new run in another folder",
             )
         added = {"discriminator", "discriminator_optimizer"} - state.keys()
-        for name, network in self._networks().items():
+        for name, network in self.networks().items():
             if name not in added:
                 weights.load_into(network, state[name], where=f"checkpoint: {name}")
         for name, optimizer in self._optimizers().items():

@@ -214,7 +214,7 @@ def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
     assert result.images == 80
     same(good["work"], read_checkpoint(tmp_path / "run" / LAST)["work"])
     lines = [json.loads(line) for line in (tmp_path / "run" / "train.jsonl").read_text().splitlines()]
-    assert [line["images"] for line in lines] == [16, 32, 48, 64, 80]
+    assert [line["images"] for line in lines if "resumed_at" not in line] == [16, 32, 48, 64, 80]
 
 
 def test_resuming_with_another_recipe_names_what_differs(

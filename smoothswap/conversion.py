@@ -158,14 +158,15 @@ def parse_options(name: str, words: Iterable[str]) -> dict[str, Any]:
         ConfigError: a word of another form, or a value that the option cannot have.
     """
     from smoothswap.core.catalogue import CATALOGUE
+    from smoothswap.core.option_text import with_option
 
-    config = CATALOGUE.find(name, _origin(name).kind).resolve().Config
-    options = {}
+    row = CATALOGUE.find(name, _origin(name).kind)
+    options: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not (key and equals):
             raise ConfigError(f"--set cannot be {word!r}", hint="write --set OPTION=VALUE")
-        options[key] = config.parse(key, text)
+        options = with_option(row, options, key, text)
     return options
 
 

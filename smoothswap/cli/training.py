@@ -315,11 +315,13 @@ def _outcome(result: TrainResult) -> list[str]:
 def _recipe_table(recipe: Options) -> Table:
     from smoothswap.core.config import Options
     from smoothswap.training import Part
+    from smoothswap.training.recipes import TrainingRecipe, part_names
 
+    kinds = part_names(type(recipe)) if isinstance(recipe, TrainingRecipe) else {}
     rows = table("option", "value", "allowed", "what it does")
     for info in recipe.infos():
         value = getattr(recipe, info.name)
-        allowed = info.limits or info.type.replace("Part", "a component")
+        allowed = "a component" if info.name in kinds else info.limits or info.type
         if isinstance(value, Options) and not isinstance(value, Part):
             for each in value.infos():
                 shown = _shown(getattr(value, each.name))
@@ -344,13 +346,16 @@ def _parts(recipe: Options, name: str) -> type[Options] | None:
 
 
 def _shown(value: object) -> str:
+    from smoothswap.core.option_text import as_words
     from smoothswap.training import Part
 
     if isinstance(value, Part):
         own = {info.name: getattr(value, info.name) for info in value.infos() if info.name not in ("name", "options")}
         usual = {info.name: info.default for info in value.infos()}
         kept = {key: item for key, item in own.items() if key in ("weight", "share") or item != usual[key]}
-        return " ".join([value.name, *(f"{key}={_shown(item)}" for key, item in {**kept, **value.options}.items())])
+        return " ".join(
+            [value.name, *(f"{key}={_shown(item)}" for key, item in as_words({**kept, **value.options}).items())]
+        )
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -59,6 +59,7 @@ def option(
     at_most: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    options_of: tuple[str, str] | None = None,
 ) -> Any:
     """Declare an option of an `Options` class.
 
@@ -70,9 +71,15 @@ def option(
         at_most: largest allowed number, inclusive.
         above: the number must be greater than this.
         below: the number must be less than this.
+        options_of: of a mapping: the option that names the component whose options these are, and that one's kind.
     """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
-    metadata = {"help": help, "choices": None if choices is None else tuple(choices), "limits": limits}
+    metadata = {
+        "help": help,
+        "choices": None if choices is None else tuple(choices),
+        "limits": limits,
+        "options_of": options_of,
+    }
     if isinstance(default, dict):
         frozen = dict(default)
         return dataclasses.field(default_factory=lambda: dict(frozen), metadata=metadata)

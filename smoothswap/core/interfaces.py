@@ -75,7 +75,14 @@ class Discriminator(Protocol):
 
 @runtime_checkable
 class Injection(Protocol):
-    """The inner half of a residual block, where the identity enters."""
+    """The inner half of a residual block, where the identity enters; the block adds the result to its input.
+
+    Before it the block does normalisation, SiLU, resampling and its first 3x3 convolution. The injection does the rest,
+    in this order: normalisation and identity, SiLU, dropout, and the second 3x3 convolution (C to C channels), whose
+    output starts near zero. Its Config has `channels` (C) and `embedding_dim` (E), which the generator gives, `dropout`
+    and `init_scale` (variance scale of the convolution; 0 is near zero), which it gives where they are not 0, and any
+    options of its own. docs/models.md has a whole one.
+    """
 
     def __call__(self, h: Tensor, e: Tensor) -> Tensor:
         """Features [B, C, H, W] after the block's first convolution, embedding [B, E] → features [B, C, H, W]."""

@@ -16,6 +16,7 @@ from smoothswap.generators.unet_options import UnetOptions
 from smoothswap.modules.attention import AttentionBlock
 from smoothswap.modules.group_norm import group_norm
 from smoothswap.modules.initialisation import conv1x1, conv3x3
+from smoothswap.modules.injections.checks import check_contract
 from smoothswap.modules.resample import Downsample, DownsampleConvolution, Upsample, UpsampleConvolution
 from smoothswap.modules.residual import ResidualBlock, join
 
@@ -32,6 +33,7 @@ def residual_block(
     injection = build(
         options.injection, "injection", channels=out_channels, embedding_dim=options.embedding_dim, **extra
     )
+    check_contract(injection, options.injection, out_channels, options.embedding_dim)
     return ResidualBlock(
         in_channels,
         out_channels,

@@ -60,7 +60,9 @@ class UnetOptions(CropOptions):
         "biggan", "residual blocks that resample inside (biggan), or resampling layers between them (ddpm)"
     )
     injection: str = option("add", "how the identity enters a block: the name of a component of kind `injection`")
-    injection_options: Mapping[str, Any] = option({}, "further options of the injection")
+    injection_options: Mapping[str, Any] = option(
+        {}, "further options of the injection, by name", options_of=("injection", "injection")
+    )
     resampling: Literal["fir", "nearest"] = option(
         "fir", "filtered resampling with fir_kernel, or nearest neighbours up and box averages down"
     )

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TypeVar
 
-from smoothswap.core.catalogue import available
+from smoothswap.core.catalogue import CATALOGUE, available
 from smoothswap.core.errors import ConfigError, UnknownNameError
 from smoothswap.core.names import did_you_mean
+from smoothswap.core.option_text import with_option
 from smoothswap.training.parts import option_names, options_of
 from smoothswap.training.recipe_parts import Part
 from smoothswap.training.recipes import KIND_OF_MAP
@@ -57,7 +58,7 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
         except ConfigError as cause:
             raise ConfigError(f"{head}.{name}.{option} cannot be {text!r}", *cause.facts, hint=cause.hint) from cause
     config = options_of(part.name, kind)
-    if option not in option_names(config) and not option.startswith("options."):
+    if option.partition(".")[0] not in {*option_names(config), "options"}:
         known = {"name", *own, *option_names(config)}
         raise UnknownNameError(
             f"unknown option {option!r} of {head}.{name}{did_you_mean(option, known)}",
@@ -65,8 +66,8 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
             f"options of {part.name}: {', '.join(sorted(option_names(config))) or 'none'}",
         )
     option = option.removeprefix("options.")
-    value = config.parse(option, text)
-    return {**parts, name: dataclasses.replace(part, options={**part.options, option: value})}
+    changed_options = with_option(CATALOGUE.find(part.name, kind), part.options, option, text)
+    return {**parts, name: dataclasses.replace(part, options=changed_options)}
 
 
 def _new(cls: type[P], name: str, kind: str, head: str, parts: Mapping[str, P]) -> P:

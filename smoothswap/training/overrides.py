@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
 from smoothswap.core.files import as_path
 from smoothswap.core.names import did_you_mean
+from smoothswap.core.option_text import with_option
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.layout import folder_layout
 from smoothswap.training.override_maps import change_map
@@ -49,9 +51,11 @@ def apply_overrides(recipe: R, overrides: Mapping[str, str]) -> R:
     heads = [*parts, *groups, *maps]
     changed: dict[str, Any] = {}
     follows = _moves_the_data_alone(overrides)
-    # Names first: which options a part has depends on the component it names. Data before all else, since the
-    # validation may follow it.
-    for key in sorted(overrides, key=lambda key: (not key.startswith("data."), not key.endswith(".name"))):
+    # Names first: which options a part has depends on the component it names, and those of a component inside it on
+    # that one's. Data before all else, since the validation may follow it.
+    for key in sorted(
+        overrides, key=lambda key: (not key.startswith("data."), not key.endswith(".name"), key.count("."))
+    ):
         if follows and not key.startswith("data."):
             changed, follows = changed | _validation_of(changed["data"], recipe), False
         text = overrides[key]
@@ -202,5 +206,4 @@ def _change(part: Part | None, kind: str, head: str, name: str, text: str) -> Pa
         return Part(text, {} if part is None else {key: part.options[key] for key in part.options if key in names})
     if part is None:
         raise ConfigError(f"the recipe has no {head}", hint=f"name one first: {head}.name=…")
-    value = options_of(part.name, kind).parse(name, text)
-    return Part(part.name, {**part.options, name: value})
+    return Part(part.name, with_option(CATALOGUE.find(part.name, kind), part.options, name, text))

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, UnknownNameError
@@ -194,14 +194,14 @@ RECIPES: dict[Kind, type[EmbedderRecipe] | type[SwapperRecipe]] = {
 def part_names(cls: type[TrainingRecipe]) -> dict[str, str]:
     """The fields of a recipe class that hold a part, with the kind of component each names."""
     kinds = {"data": "dataset", "validation": "dataset"}
-    types = {"Part", "Part | None"}
-    return {field.name: kinds.get(field.name, field.name) for field in fields(cls) if str(field.type) in types}
+    types = get_type_hints(cls).items()
+    return {name: kinds.get(name, name) for name, hint in types if hint is Part or Part in get_args(hint)}
 
 
 def map_names(cls: type[TrainingRecipe]) -> dict[str, type[Part]]:
     """The fields of a recipe class that hold parts by a name of their own, with the class of each part."""
-    types: dict[str, type[Part]] = {"Mapping[str, LossTerm]": LossTerm, "Mapping[str, DataShare]": DataShare}
-    return {field.name: types[str(field.type)] for field in fields(cls) if str(field.type) in types}
+    types = {name: get_args(hint)[-1] for name, hint in get_type_hints(cls).items() if get_origin(hint) is Mapping}
+    return {name: held for name, held in types.items() if isinstance(held, type) and issubclass(held, Part)}
 
 
 KIND_OF_MAP = {"losses": "swap_loss", "mix": "dataset"}

@@ -15,6 +15,7 @@ from smoothswap.core.catalogue import describe
 from smoothswap.core.config import Options
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, SmoothSwapError
 from smoothswap.core.files import as_path, from_json, write_aside
+from smoothswap.core.option_text import as_words
 from smoothswap.modules import weights
 
 STARTED_FROM = "started_from.json"
@@ -155,16 +156,16 @@ def _changes(module: nn.Module, header: Mapping[str, Any], what: str) -> list[st
     row, config = getattr(module, "smoothswap_component", None), getattr(module, "config", None)
     if row is None or not isinstance(config, Options):
         return []
-    now, other = config.to_dict(), header["name"] != row.name
+    now, other = as_words(config.to_dict()), header["name"] != row.name
     # Another component keeps those options that both have, and takes its own defaults for the others.
     usual: Mapping[str, Any] = now
     if other:
         usual = {}
         with contextlib.suppress(SmoothSwapError):  # of a plugin that is not installed here
-            usual = {each.name: each.default for each in describe(header["name"], header["kind"]).options}
+            usual = as_words({each.name: each.default for each in describe(header["name"], header["kind"]).options})
     changed = [
         f"--set {'image_size' if key in _SIZES else f'{what}.{key}'}={_text(value)}"
-        for key, value in header["config"].items()
+        for key, value in as_words(header["config"]).items()
         if _text(now.get(key, value)) != _text(value) or _text(usual.get(key)) != _text(value)
     ]
     return [*([f"--set {what}.name={header['name']}"] if other else []), *changed]

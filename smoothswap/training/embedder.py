@@ -161,7 +161,7 @@ class EmbedderWork:
         if recipe.people_per_batch > data.people:
             raise ConfigError(
                 f"people_per_batch cannot be {recipe.people_per_batch}: the data set holds {data.people} people",
-                hint=f"choose people_per_batch={data.people} or less",
+                hint=f"choose {data.people} or fewer: --set people_per_batch={data.people}",
             )
         known = {"people": data.people, "dim": dim}
         self._attributes: Tensor | None = None

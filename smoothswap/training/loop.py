@@ -181,8 +181,7 @@ class Loop:
         for origin in self._origins:
             if origin["files"]:
                 messages = [*messages, f"photographs of {origin['folder']}: see {', '.join(origin['files'])} there"]
-        rates = ", ".join(f"{name} {rate:.3g}" for name, rate in work.learning_rates(self.images).items())
-        self.log.say(f"training on {work.described()}; {rates}")
+        self.log.say(f"training on {work.described()}; {self._rates()}")
         if self.images:
             self.log.say(f"resumed after {self.images:,} of {recipe.images:,} images")
             self.log.note({"resumed_at": self.images})
@@ -208,6 +207,14 @@ class Loop:
         ended, number = self._ended(), self._stop if self._ended() == "interrupted" else 0
         best, said = self.work.best(self.folder), self._unfinished()
         return TrainResult(saved, self.images, self.seconds, dict(self.metrics), ended, number, said, best)
+
+    def _rates(self) -> str:
+        """The learning rates as the recipe has them and, where warm-up or decay make others of them, as they are."""
+        words = []
+        for name, now in self.work.learning_rates(self.images).items():
+            highest = getattr(self.recipe, name)
+            words.append(f"{name} {highest:g}" + (f" (now {now:.3g})" if now != highest else ""))
+        return ", ".join(words)
 
     def _done(self) -> bool:
         return self._enough or self.images >= self.recipe.images

@@ -105,9 +105,24 @@ def test_a_run_says_what_it_trains_on_and_where_it_goes_on(
     train_embedder(replace(recipe, images=64), out, resume=True, accelerator="cpu")
     said = capsys.readouterr().err.replace("\n", " ")
     assert "training on 24 images of 6 persons (test_colours); held out: nothing; learning_rate 0.002" in said
+    assert "(now" not in said
     assert "resumed after 32 of 64 images" in said
     lines = rows(out)
     assert [row["images"] for row in lines if "loss" in row] == [8, 16, 24, 32, 40, 48, 56, 64]
     assert [row["learning_rate"] for row in lines if "loss" in row] == [0.002] * 8
     assert [row for row in lines if "resumed_at" in row] == [{"resumed_at": 32}]
     assert [step for step, _ in board(out)] == [8, 16, 24, 32, 40, 48, 56, 64]
+
+
+@pytest.mark.parametrize(("warmup", "now"), [(0, ""), (39, " (now 5e-05)"), (19, " (now 0.0001)")])
+def test_a_learning_rate_that_rises_is_told_with_its_height(
+    tmp_path: Path,
+    embedder_recipe: Callable[..., EmbedderRecipe],
+    capsys: pytest.CaptureFixture[str],
+    warmup: int,
+    now: str,
+) -> None:
+    recipe = embedder_recipe(images=40, learning_rate=0.002, warmup_images=warmup)
+    train_embedder(recipe, tmp_path / "run", accelerator="cpu")
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert f"; learning_rate 0.002{now} " in said + " "

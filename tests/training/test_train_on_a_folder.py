@@ -256,7 +256,7 @@ def test_refusals_say_what_to_set(faces: Path, tmp_path: Path, embedder_recipe: 
         train_embedder(on(tmp_path / "one", made), run, **CPU)
     with pytest.raises(ConfigError, match="people_per_batch cannot be 40: the data set holds") as error:
         train_embedder(on(faces, made, people_per_batch="40"), run, **CPU)
-    assert "choose people_per_batch=" in str(error.value)
+    assert "--set people_per_batch=15" in str(error.value)
     with pytest.raises(InputError, match="no data to validate on") as refused:
         train_embedder(on(faces, made, data__held_out="0.01"), run, **CPU)
     assert "--set data.held_out=" in str(refused.value)

@@ -24,7 +24,7 @@ _LUMA = (0.299, 0.587, 0.114)  # BT.601 weights of red, green and blue
 
 
 def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
-    """Turn, scale and shift each pair's target, true swap and masks; change gamma, colour and sharpness of the pictures.
+    """Turn, scale and shift each pair's target, true swap and masks; change gamma, colour and sharpness.
 
     Sources stay as they are. Randomness comes from PyTorch's global generator, which the loop seeds anew at each step.
 
@@ -40,7 +40,7 @@ def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
     normal = torch.randn(4, B, dtype=torch.float32)
     uniform, normal = uniform.to(target.device) * strength, normal.to(target.device) * strength
     parts = [part for part in (target, truth, inputs.face, inputs.head) if part is not None]
-    moved = iter(_move(torch.cat(parts, 1), uniform[:4]).split([part.shape[1] for part in parts], 1))
+    moved = iter(torch.split(_move(torch.cat(parts, 1), uniform[:4]), [part.shape[1] for part in parts], 1))
     gamma = (_GAMMA * normal[0]).exp().view(B, 1, 1, 1)
     gains = (_GAIN * normal[1:]).exp().T.reshape(B, 3, 1, 1)
     saturation = (1 + _SATURATION * uniform[4]).view(B, 1, 1, 1)
@@ -51,7 +51,7 @@ def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
         x = x + detail * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1))
         light = ((x.clamp(-1, 1) + 1) / 2) ** gamma * gains
         grey = (light * light.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        changed = 2 * (grey + saturation * (light - grey)).clamp(0, 1) - 1
+        changed: Tensor = 2 * (grey + saturation * (light - grey)).clamp(0, 1) - 1
         return changed.contiguous(memory_format=_order(target))
 
     target = picture()
@@ -71,7 +71,8 @@ def _move(x: Tensor, uniform: Tensor) -> Tensor:
     cosine, sine = size * angle.cos(), size * angle.sin()
     matrix = torch.stack([cosine, -sine, across, sine, cosine, down], 1).view(-1, 2, 3)
     grid = F.affine_grid(matrix.to(x), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    moved: Tensor = F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return moved
 
 
 def _order(x: Tensor) -> torch.memory_format:

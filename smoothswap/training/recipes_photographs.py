@@ -62,8 +62,9 @@ def swapper_photos_128() -> SwapperRecipe:
     """The same at 128 px, without rendered heads: `--data FOLDER --embedder sface`.
 
     In patches of four pixels the generator costs little more than that of 64 px. Faces are reshaped, identities blended
-    and jittered, since there are few people; the embedders see the swap blurred, since they like dots and grids. A
-    second embedder helps, such as `--set identity_embedders=faceres.safetensors`.
+    and jittered, since there are few people; the embedders see the swap blurred, since they like dots and grids. The
+    discriminator looks through a frozen network: one that starts from nothing needs far more photographs to find what
+    is wrong. A second embedder helps, such as `--set identity_embedders=faceres.safetensors`.
     """
     held_out = {"mirror": True, "held_out": 0.05}
     pasted = {**held_out, "finer": 1, "tone": 0.3, "candidates": 6, "reshaping": 0.06}
@@ -71,8 +72,9 @@ def swapper_photos_128() -> SwapperRecipe:
         swapper_photos_64(),
         name="photos_128",
         image_size=128,
-        generator=Part("smooth_unet_64_blend", {"patch": 4, "crop_scale": SCALE}),
-        discriminator=Part("stylegan2", {"channel_base": 2048, "channel_max": 256}),
+        generator=Part("smooth_unet_64_blend", {"patch": 4, "chroma_patch": 8, "crop_scale": SCALE}),
+        discriminator=Part("projected"),
+        discriminator_learning_rate=2e-3,
         data=Part("pasted_faces", pasted),
         validation=None,  # what the folder holds out, once there is one
         mix={"photos": DataShare("image_folder", held_out, share=0.4375)},
@@ -80,9 +82,10 @@ def swapper_photos_128() -> SwapperRecipe:
             "truth": LossTerm("truth", weight=10.0),
             "features": LossTerm("features"),
             "identity": LossTerm("identity", {"enough": 0.65}, weight=3.0),
-            "adversarial": LossTerm("adversarial", weight=1.5),
+            "adversarial": LossTerm("adversarial", weight=4.0),
             "grid": LossTerm("grid", {"patch": 4}, weight=300.0),
         },
+        augment_targets=0.25,
         blend_identities=0.5,
         blur_identity=1.4,
         jitter_identities=0.5,

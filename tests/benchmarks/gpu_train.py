@@ -51,6 +51,13 @@ from smoothswap.training.parts import build_part
 from smoothswap.training.stopping import parse_duration
 
 RECIPE, OF_PHOTOGRAPHS = "faceworld_128_guided", "photos_128"
+UNFROZEN = {
+    "discriminator.name": "stylegan2",
+    "discriminator.channel_base": "2048",
+    "discriminator.channel_max": "256",
+    "losses.adversarial.weight": "1.5",
+}
+"""A discriminator of photographs without a frozen network."""
 LARGEST = 16 * 2**20  # bytes of a file in `--out`
 SHEETS = 2  # the last ones
 TRIAL, EXPORT = 60.0, 15.0  # seconds of the first part, and kept for writing the files
@@ -76,6 +83,7 @@ TINY_WORLD = {
     "validation.groups": "2",
 }
 TINY_PHOTOGRAPHS = {
+    "discriminator.name": "stylegan2",
     "generator.patch": "2",
     "losses.grid.patch": "2",
     "mix.photos.share": "0.5",
@@ -232,11 +240,11 @@ def chosen(asked: argparse.Namespace) -> tuple[SwapperRecipe, Path]:
 
 
 def without_features() -> dict[str, str]:
-    """Leaves the loss `features` out, and says so, where the package that brings its network is not installed."""
+    """Does without the frozen network, and says so, where the package that brings it is not installed."""
     if importlib.util.find_spec(PACKAGE) is not None:
         return {}
-    say(f"{PACKAGE} is not installed: the loss `features` is left out")
-    return {"losses.features": "none"}
+    say(f"{PACKAGE} is not installed: the loss `features` is left out, and the discriminator starts from nothing")
+    return {"losses.features": "none", **UNFROZEN}
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

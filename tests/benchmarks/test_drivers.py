@@ -19,6 +19,7 @@ from benchmarks.targets import verdicts
 
 import smoothswap
 from smoothswap.core.errors import InputError
+from smoothswap.training import Part, recipe
 
 HERE = Path(__file__).parent
 WARM = {"device": "cpu", "machine": "two cores", "threads": 2, "allocator": "warm", "torch": "2", "date": "today"}
@@ -358,9 +359,11 @@ def test_gpu_train_program_trains_on_packed_photographs(tmp_path):
     assert (generator.name, embedder) == ("generator.safetensors", "sface")
 
 
-def test_a_loss_whose_package_is_missing_is_left_out_aloud(monkeypatch, capsys):
+def test_what_a_missing_package_brings_is_left_out_aloud(monkeypatch, capsys):
     monkeypatch.setattr(gpu_train, "PACKAGE", "no_such_package")
-    assert gpu_train.without_features() == {"losses.features": "none"}
+    without = recipe("swapper", "photos_128", gpu_train.without_features())
+    assert "features" not in without.losses
+    assert without.discriminator == Part("stylegan2", {"channel_base": 2048, "channel_max": 256})
     assert "no_such_package is not installed" in capsys.readouterr().err
     monkeypatch.setattr(gpu_train, "PACKAGE", "torch")
     assert gpu_train.without_features() == {}

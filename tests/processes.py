@@ -1,4 +1,7 @@
-"""Runs a function in several processes that form a gloo group, and gives back what each returns."""
+"""Runs a function in several processes that form a gloo group, and gives back what each returns.
+
+`torch.multiprocessing.start_processes` kills the others when one has died, and here what the others hear is asked.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ HOLDS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "docs/evaluation.md": lambda n: len(n["report"]) == 2 and Path("report.json").is_file(),
     "docs/ops.md": lambda n: n["y"].shape == (2, 8, 4, 4) and n["h"].shape == (2, 4, 8, 8) and n["loss"].requires_grad,
     "docs/photographs.md": lambda n: len(n["outcome"].result.faces) == 2,
-    "docs/training.md": lambda n: n["result"].images == 16 and Path("runs/swapper/generator.safetensors").is_file(),
+    "docs/training.md": lambda n: n["result"].images == 16 and Path("runs/swapper/train.jsonl").is_file(),
 }
 # A training that a page shows takes hours; here it is a step or two of the same recipe with small networks.
 SMALL = {

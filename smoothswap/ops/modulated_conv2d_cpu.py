@@ -8,9 +8,9 @@ Both ways compute y = clamp(gain · φ(after · C(before · x, w) + noise + bias
 
 Error of Winograd's algorithm against fp64, as a share of the result's root mean square: 4e-7 at 3 input channels to
 1.4e-6 at 256, where oneDNN's convolution has 1e-7 to 9e-7. An infinity or a NaN reaches the whole 4 × 4 tile of the
-result. The number of threads changes no bit of what our kernels compute. It may change the last ones of the demodulation
-and of the general way's convolution, whose sums the BLAS library and oneDNN order as they like on each processor.
-torch.use_deterministic_algorithms needs no other kernel.
+result. The number of threads changes no bit of what our kernels compute. It may change the last ones of the
+demodulation and of the general way's convolution, whose sums the BLAS library and oneDNN order as they like on each
+processor. torch.use_deterministic_algorithms needs no other kernel.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import timedelta
 from typing import Literal, cast
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
@@ -30,7 +32,7 @@ def make_fabric(accelerator: str, devices: int, precision: str, timeout: float =
         timeout: seconds for which a process waits for the others before it gives up.
 
     Raises:
-        ConfigError: a device or precision that is not there.
+        ConfigError: a device or precision that is not there, or another number of devices than torchrun's processes.
         WorkError: one of the other processes ended at once.
     """
     if precision not in PRECISIONS:
@@ -42,11 +44,13 @@ def make_fabric(accelerator: str, devices: int, precision: str, timeout: float =
     if precision == "auto":
         fast = accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if fast else "32-true"
+    machines = _machines(devices)
     try:
         fabric = Fabric(
             accelerator=accelerator,
             devices=devices,
-            strategy="auto" if devices == 1 else DDPStrategy(timeout=timedelta(seconds=timeout)),
+            num_nodes=machines,
+            strategy="auto" if devices * machines == 1 else DDPStrategy(timeout=timedelta(seconds=timeout)),
             precision=cast("_Precision", precision),
         )
     except (ValueError, RuntimeError) as cause:
@@ -54,20 +58,35 @@ def make_fabric(accelerator: str, devices: int, precision: str, timeout: float =
             f"cannot train on {devices} device(s) of {accelerator!r}", str(cause), hint="try --accelerator cpu"
         ) from cause
     if isinstance(fabric.strategy, DDPStrategy):
-        _launch(fabric, fabric.strategy, devices)
+        _launch(fabric, fabric.strategy, devices, devices * machines)
     else:
         fabric.launch()
     return fabric
 
 
-def _launch(fabric: Fabric, strategy: DDPStrategy, devices: int) -> None:
+def _machines(devices: int) -> int:
+    """How many machines share the run: those of torchrun, else this one alone."""
+    if not dist.is_torchelastic_launched():
+        return 1
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    if here != devices:
+        raise ConfigError(
+            f"devices cannot be {devices}",
+            f"torchrun started {here} process{'es' * (here != 1)} on this machine",
+            hint=f"give `--devices {here}`, or `--nproc-per-node {devices}` to torchrun",
+        )
+    return int(os.environ["WORLD_SIZE"]) // here
+
+
+def _launch(fabric: Fabric, strategy: DDPStrategy, devices: int, count: int) -> None:
     environment = strategy.cluster_environment
     # Fabric would start the other processes too, and kill this one without a word when one of them has died.
     if isinstance(environment, LightningEnvironment) and not environment.creates_processes_externally:
         found_at = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
         processes.start({**found_at, "NODE_RANK": str(environment.node_rank())}, devices)
-    rank = 0 if environment is None else environment.local_rank()
-    with processes.watched(rank, devices):
+    alone = isinstance(environment, LightningEnvironment)  # on this machine: its global rank comes with the launch
+    rank = 0 if environment is None else environment.local_rank() if alone else environment.global_rank()
+    with processes.watched(rank, count):
         fabric.launch()
 
 

@@ -3,6 +3,9 @@
 A collective operation waits for every process. With gloo it fails as soon as one has died, with NCCL it may go on
 waiting; and what it then says is not what happened. So the first process watches those that it started, and they
 watch it. Where they were started by somebody else (torchrun, a cluster), that one has the watch.
+
+Torch elastic's own launcher is not behind `devices`, since its processes train on when it is killed itself, a Ctrl-C
+leaves them 30 seconds to save, and no message of it says what to type.
 """
 
 from __future__ import annotations
@@ -174,9 +177,10 @@ def _is_loss(error: Exception) -> bool:
 
 
 def how_to_resume(kind: str, out: Path, accelerator: str, devices: int) -> str:
-    """The command that takes a run up again, on as many devices as it had."""
+    """The command that takes a run up again, on as many devices as it had; under torchrun on as many machines."""
+    program = "torchrun … -m smoothswap" if dist.is_torchelastic_launched() else "smoothswap"
     asked = "" if accelerator == "auto" else f" --accelerator {accelerator}"
-    return f"smoothswap train {kind} --out {shlex.quote(str(out))} --resume" + (
+    return f"{program} train {kind} --out {shlex.quote(str(out))} --resume" + (
         f"{asked} --devices {devices}" if devices > 1 else ""
     )
 

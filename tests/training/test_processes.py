@@ -82,6 +82,32 @@ def each_in_two_processes(recipes: Mapping[str, EmbedderRecipe]) -> dict[str, An
     return {name: two_steps(recipe, fabric, part) for name, recipe in recipes.items()}
 
 
+def joins_torchruns_processes(machines: int, devices: int) -> tuple[int, int]:
+    rank = dist.get_rank()
+    os.environ.update(
+        TORCHELASTIC_RUN_ID="1", RANK=str(rank), LOCAL_RANK=str(rank % devices), WORLD_SIZE=str(machines * devices),
+        LOCAL_WORLD_SIZE=str(devices), GROUP_RANK=str(rank // devices), MASTER_ADDR="localhost", MASTER_PORT="1",
+    )  # fmt: skip
+    fabric = make_fabric("cpu", devices, "32-true")
+    return fabric.global_rank, fabric.world_size
+
+
+@pytest.mark.parametrize(("machines", "devices"), [(2, 1), (1, 2), (2, 2), (3, 1)])
+def test_the_processes_of_torchrun_are_joined_on_all_machines(machines: int, devices: int) -> None:
+    count = machines * devices
+    assert in_processes(count, joins_torchruns_processes, machines, devices) == [(rank, count) for rank in range(count)]
+
+
+@pytest.mark.parametrize(("started", "devices"), [(2, 1), (1, 2), (4, 3)])
+def test_torchrun_started_another_number(monkeypatch: pytest.MonkeyPatch, started: int, devices: int) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(started))
+    monkeypatch.setenv("WORLD_SIZE", str(2 * started))
+    with pytest.raises(ConfigError, match=f"torchrun started {started} process") as error:
+        make_fabric("cpu", devices, "32-true")
+    assert f"--devices {started}" in str(error.value)
+
+
 def test_two_processes_make_the_steps_of_one(embedder_recipe: Make) -> None:
     network = {"dim": 8, "widths": (8, 8), "blocks": (1, 1), "flat_channels": 4, "head": "linear"}
     recipes = {
@@ -247,6 +273,19 @@ def test_an_interruption_of_one_process_is_one_of_all(tmp_path: Path, embedder_r
     # Asked at every sixteenth step, saved by the first process when all have left the loop.
     assert read_checkpoint(tmp_path / "run" / LAST)["images"] == 128
     assert not (tmp_path / "traceback1").exists()
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "options"),
+    [(1, "auto", ""), (2, "auto", " --devices 2"), (2, "cpu", " --accelerator cpu --devices 2")],
+)
+def test_how_to_resume(monkeypatch: pytest.MonkeyPatch, devices: int, accelerator: str, options: str) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    command = f"smoothswap train embedder --out 'my runs' --resume{options}"
+    assert processes.how_to_resume("embedder", Path("my runs"), accelerator, devices) == command
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")  # as torchrun sets it
+    command = f"torchrun … -m {command}"
+    assert processes.how_to_resume("embedder", Path("my runs"), accelerator, devices) == command
 
 
 def test_a_timeout_that_is_none(tmp_path: Path, embedder_recipe: Make) -> None:

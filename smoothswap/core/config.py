@@ -202,6 +202,8 @@ def _fit(value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
     if origin in (typing.Union, types.UnionType):
+        if type(None) in args and isinstance(value, str) and value.lower() == "none":
+            return None  # the word that the help has for it; as a path it would make a file of that name
         fitted = (_fit(value, arg) for arg in args)
         return next((item for item in fitted if item is not _WRONG), _WRONG)
     if origin is typing.Literal:

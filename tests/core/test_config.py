@@ -112,6 +112,13 @@ def test_infos_hold_help_and_limits() -> None:
     assert infos["size"].help == "side, pixels"
 
 
+@pytest.mark.parametrize("word", ["none", "None", "NONE"])
+def test_the_word_for_none_is_none_where_it_may_be(word: str) -> None:
+    assert Config(folder=word, cache=word).cache is None
+    assert Config(folder=word).folder == word, "an option that must be text keeps it"
+    assert Config(folder="x", cache="./none").cache == "./none"
+
+
 def test_to_dict_is_plain() -> None:
     assert Config(folder="x").to_dict()["multipliers"] == [1, 2]
 

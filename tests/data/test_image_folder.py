@@ -80,6 +80,13 @@ def test_splits_are_disjoint_complete_and_stable(tmp_path: Path) -> None:
     assert {Path(name).stem for name in rest.files} <= {Path(name).stem for name in again.files}
 
 
+@pytest.mark.parametrize("name", ["image_folder", "identity_folder"])
+def test_no_index_by_its_word_leaves_no_file(ten: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ten)
+    assert len(smoothswap.build(name, folder=str(ten), image_size=16, split="all", index="none")) == 10
+    assert not (ten / "none").exists()
+
+
 def test_links_to_folders_are_followed_once(ten: Path) -> None:
     (ten / "01" / "round").symlink_to(ten)
     (ten / "02" / "again").symlink_to(ten / "00")

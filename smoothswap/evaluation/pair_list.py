@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothswap.core.errors import InputError
+from smoothswap.core.file_kind import file_kind
 from smoothswap.core.files import as_path
 from smoothswap.core.picture_files import SUFFIXES
 
 FOLDS = 10
+_VECTORS = "name a list of pairs; smoothswap.evaluation.verify measures vectors that `smoothswap embed` wrote"
 _SAME = {"1": True, "0": False}
 
 
@@ -99,7 +101,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except OSError as cause:
         raise InputError(f"cannot read the list of pairs {str(path)!r}", cause.strerror or str(cause)) from cause
     if "\0" in text:
-        raise InputError(f"{str(path)!r} is no text", "it holds null characters", hint="save the list as UTF-8")
+        kind = file_kind(path)
+        hint = _VECTORS if kind and ".npz" in kind else "name a list of pairs; a text is saved as UTF-8"
+        fact = f"it is {kind}" if kind else "it holds null characters"
+        raise InputError(f"{str(path)!r} is no list of pairs, which is text", fact, hint=hint)
     stripped = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
     return [(number, line) for number, line in stripped if line and not line.startswith("#")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smoothswap.core.errors import InputError
@@ -102,8 +103,14 @@ def test_no_list_no_folder_and_no_text(lfw: Path) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         read_pairs(write(lfw, "a b 1"), lfw / "nowhere")
     (lfw / "binary.txt").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="is no list of pairs"):
         read_pairs(lfw / "binary.txt", lfw)
+    (lfw / "jpeg.txt").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
+    with pytest.raises(InputError, match="it is a JPEG picture"):
+        read_pairs(lfw / "jpeg.txt", lfw)
+    np.savez(lfw / "vectors.npz", vectors=np.zeros((2, 4)))
+    with pytest.raises(InputError, match=r"NumPy arrays \(.npz\)(?s:.*)smoothswap.evaluation.verify"):
+        read_pairs(lfw / "vectors.npz", lfw)
     with pytest.raises(InputError, match="limit of missing images cannot be 2"):
         read_pairs(write(lfw, "a/a_0001.jpg a/a_0002.jpg 1"), lfw, missing_limit=2)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.core.files import as_path, output_folder, write_aside, write_json
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.evaluation import fidelity, nearer_to_source, similarity
 from smoothswap.evaluation.estimates import Share
 from smoothswap.evaluation.photograph_report import (
@@ -59,6 +60,7 @@ class _Swap:
     shown: tuple[npt.NDArray[np.uint8], ...] = field(repr=False)
 
 
+@takes_numpy_scalars
 def swap_photographs(
     folder: Path | str,
     out: Path | str,

@@ -14,6 +14,7 @@ import torch
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import as_path, output_folder, write_json
 from smoothswap.core.interfaces import FaceInput
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.crop_points import crop_points
 from smoothswap.evaluation.pair_figures import ShownPair, draw_pairs, draw_roc
 from smoothswap.evaluation.pair_list import PairList, read_pairs
@@ -76,6 +77,7 @@ class PairReport:
         return "\n".join([*lines, f"{self.out / REPORT}"])
 
 
+@takes_numpy_scalars
 def verify_pairs(
     pairs: Path | str,
     folder: Path | str,

@@ -79,6 +79,13 @@ def test_a_copied_target_keeps_everything_and_convinces_nobody(folder: Path, tmp
         assert sheet.size == (6 * 256 + 4 * 8 + 24, 2 * 256 + 8)
 
 
+def test_numbers_of_numpy_are_written_as_pythons(folder: Path, tmp_path: Path) -> None:
+    options = {"pairs": np.int64(1), "seed": np.uint8(3), "shown": np.array(0), "stop_similarity": np.float32(0.5)}
+    measured(folder, tmp_path / "out", Tints(0.0), **options)
+    protocol = json.loads((tmp_path / "out" / "photographs.json").read_text("utf-8"))["protocol"]
+    assert (protocol["seed"], protocol["stop_similarity"]) == (3, 0.5)
+
+
 def test_a_tint_in_the_face_pleases_the_judge_and_keeps_the_background(folder: Path, tmp_path: Path) -> None:
     report = measured(folder, tmp_path / "out", Tints(0.9), pairs=4)
     assert report.nearer["colour"].tolist() == [1.0] * 4

@@ -82,6 +82,13 @@ def test_an_embedder_that_knows_everybody(images: Path, pairs: Path, tmp_path: P
     assert "accuracy 100.00% ± 0.00% (10 folds, 12 pairs of one person, 12 of two)" in str(report)
 
 
+def test_numbers_of_numpy(images: Path, pairs: Path, tmp_path: Path) -> None:
+    options = {"batch": np.int64(5), "worst": np.array(1), "missing_limit": np.float32(0.5), "mirrored": np.bool_(True)}
+    report = run(pairs, images, tmp_path / "out", Brightness(), **options)
+    assert report.figures.accuracy == 1.0
+    assert json.loads((tmp_path / "out" / "verification.json").read_text("utf-8"))["accuracy"] == 1.0
+
+
 def test_what_was_embedded_is_not_embedded_again(images: Path, pairs: Path, tmp_path: Path) -> None:
     out, embedder = tmp_path / "out", Brightness()
     first = run(pairs, images, out, embedder)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def plain(value: Any) -> Any:
@@ -12,3 +17,13 @@ def plain(value: Any) -> Any:
     if numpy is None or not isinstance(value, (numpy.generic, numpy.ndarray)) or value.ndim > 0:
         return value
     return value.item()
+
+
+def takes_numpy_scalars(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that it finds Python's own values where its caller gave scalars of numpy."""
+
+    @functools.wraps(function)
+    def wrapped(*values: P.args, **options: P.kwargs) -> R:
+        return function(*map(plain, values), **{name: plain(value) for name, value in options.items()})  # type: ignore[arg-type]
+
+    return wrapped

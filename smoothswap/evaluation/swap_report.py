@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from smoothswap.core.errors import ArgumentError
 from smoothswap.core.face_crop import FFHQ, FaceCrop, declared_face_crop
 from smoothswap.core.interfaces import Embedder, Generator
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.faceworld import Factors
 from smoothswap.evaluation.criteria import number
 from smoothswap.evaluation.estimates import mean
@@ -26,6 +27,7 @@ from smoothswap.modules.outputs import check_swapped
 from smoothswap.modules.weights import weights_sha256
 
 
+@takes_numpy_scalars
 def swap_report(
     generator: nn.Module,
     embedder: nn.Module,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import as_path, output_folder, write_json
 from smoothswap.core.picture_files import SUFFIXES, said_left_out
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.core.workers import cores, may_start_processes, process_pool, results
 from smoothswap.data.crop_points import MANIFEST
 from smoothswap.data.origin import REPORT, origin_files
@@ -94,6 +95,7 @@ class AlignReport:
         }
 
 
+@takes_numpy_scalars
 def align_folder(
     folder: Path | str,
     out: Path | str,

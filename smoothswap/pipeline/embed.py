@@ -18,6 +18,7 @@ import numpy.typing as npt
 from smoothswap.core.errors import InputError
 from smoothswap.core.files import as_path, check_writable, json_bytes, write_aside
 from smoothswap.core.picture_files import said_left_out
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.crop_points import crop_points
 from smoothswap.pipeline.embedding import CropRule, check_batches, declared_input, embed_images
 from smoothswap.pipeline.face import build_landmarker
@@ -64,6 +65,7 @@ class EmbedReport:
         return "\n".join(lines)
 
 
+@takes_numpy_scalars
 def embed_folder(
     folder: Path | str,
     out: Path | str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.pipeline.mark import SOURCE_TYPE, IptcMarker, Mark
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 
@@ -51,6 +52,7 @@ class Inspection:
         return "\n".join([*lines, *(f"{name}: {value}" for name, value in named.items() if value)])
 
 
+@takes_numpy_scalars
 def inspect_file(path: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Inspection:
     """Read a picture and what its XMP metadata says about its making.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
 from smoothswap.core.face_crop import declared_face_crop
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.encode import check_output
 from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
@@ -74,6 +75,7 @@ class SwapOutcome:
         return "\n".join([*lines, self.remark] if self.remark else lines)
 
 
+@takes_numpy_scalars
 def swap_pictures(
     source: Picture,
     target: Picture,
@@ -158,6 +160,7 @@ def swap_pictures(
     )
 
 
+@takes_numpy_scalars
 def swap_file(
     source: Path | str,
     target: Path | str,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from smoothswap.core.errors import ConfigError, InputError
 from smoothswap.core.files import as_path
 from smoothswap.core.progress import progress_shown
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.augment import Augment
 from smoothswap.data.sampler import PKSampler
 from smoothswap.modules import weights
@@ -50,6 +51,7 @@ EMBEDDER, BEST = "embedder.safetensors", "embedder-best.safetensors"
 _PANEL = ("auc", "auc_shape", "d_smooth")  # figures of the last validation under the bar
 
 
+@takes_numpy_scalars
 def train_embedder(
     recipe: EmbedderRecipe | None,
     out: Path | str,

@@ -18,6 +18,7 @@ from smoothswap.core.face_crop import FFHQ, FaceCrop
 from smoothswap.core.files import as_path, write_aside
 from smoothswap.core.interfaces import FaceDataset
 from smoothswap.core.progress import progress_shown
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.losses.swap_batch import Need
 from smoothswap.modules import weights
 from smoothswap.modules.pretrained import embedder_path
@@ -53,6 +54,7 @@ GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
 _MEASURED = 64  # pairs of a validation
 
 
+@takes_numpy_scalars
 def train_swapper(
     recipe: SwapperRecipe | None,
     out: Path | str,

@@ -3,15 +3,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 
 import smoothswap
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ConfigError
-from smoothswap.core.scalars import plain
+from smoothswap.core.scalars import plain, takes_numpy_scalars
+from smoothswap.data.faceworld import Population, render, swap_pairs, write_folder
 from smoothswap.training import recipes
 
 
@@ -77,6 +80,30 @@ def test_a_component_and_a_recipe_take_them() -> None:
     model = smoothswap.build("small_resnet", input_size=np.int64(32), dim=np.uint16(16))
     assert model.config == smoothswap.build("small_resnet", input_size=32, dim=16).config
     assert recipes.SwapperRecipe(seed=np.int64(3)) == recipes.SwapperRecipe(seed=3)
+
+
+@takes_numpy_scalars
+def given(*values: object, **options: object) -> tuple[object, ...]:
+    """What arrived."""
+    return (*values, *options.values())
+
+
+def test_functions_find_pythons_own_values() -> None:
+    array = np.zeros((1,))
+    found = given(np.int64(2), np.array(3), array, None, rate=np.float32(0.5), on=np.bool_(True), name=np.str_("x"))
+    assert found == (2, 3, array, None, 0.5, True, "x")
+    assert [type(value) for value in found] == [int, int, np.ndarray, type(None), float, bool, str]
+    assert given.__name__ == "given"
+    assert given.__doc__ == "What arrived."
+
+
+def test_rendering_takes_them(tmp_path: Path) -> None:
+    people = Population(seed=np.int64(0), groups=np.int32(2), people_per_group=np.array(2))
+    source, _ = swap_pairs(people, count=np.int64(1), seed=np.uint8(0))
+    image = render(source, size=np.int64(16), supersample=np.array(1)).image
+    assert torch.equal(image, render(source, size=16, supersample=1).image)
+    assert write_folder(tmp_path / "out", np.int64(2), np.array(1), np.int32(16), np.uint8(3)) == 2
+    assert json.loads((tmp_path / "out" / "faceworld.json").read_text("utf-8"))["seed"] == 3
 
 
 def test_other_values_stay_as_they_are() -> None:

@@ -90,6 +90,13 @@ def test_every_face_and_small_ones_left_out(photographs: Path, tmp_path: Path) -
     assert report.crops == 4
 
 
+def test_numbers_of_numpy_are_written_as_pythons(photographs: Path, tmp_path: Path) -> None:
+    given = {"size": np.int64(16), "workers": np.array(1), "min_side": np.float32(30), "landmarker": "test_bright"}
+    align_folder(photographs, tmp_path / "out", **given)
+    plain = {"size": 16, "workers": 1, "min_side": 30.0, "landmarker": "test_bright"}
+    assert align_folder(photographs, tmp_path / "out", **plain).skipped == 6, "the same settings"
+
+
 def test_a_second_run_does_only_what_is_missing(photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     keywords = {"size": 16, "workers": 1, "landmarker": "test_bright", "face": "all"}

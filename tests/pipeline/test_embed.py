@@ -82,6 +82,13 @@ def test_vectors_paths_people_and_what_was_left_out(folder: Path, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "vectors.npz"]
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
+def test_numbers_of_numpy(folder: Path, tmp_path: Path, kind: Any) -> None:
+    embedder = Sees(FaceInput("ffhq", 24))
+    embed_folder(folder, tmp_path / "v.npz", embedder=embedder, facts={}, batch=kind(3), workers=kind(0))
+    assert [len(images) for images in embedder.seen] == [2, 2], "of three files each, of which one is broken"
+
+
 def test_an_embedder_of_another_crop_range_and_order(tmp_path: Path) -> None:
     # In the middle of an FFHQ crop lies ArcFace's window; what is outside of it must not be seen.
     picture = np.zeros((256, 256, 3), np.uint8)

@@ -12,6 +12,7 @@ from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.extras import require
 from smoothswap.core.files import as_path, from_json, output_folder, write_aside
 from smoothswap.core.progress import counting
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.faceworld.dataset import FaceWorld, to_bytes
 from smoothswap.data.faceworld.factors import NAMES, Factors
 from smoothswap.data.faceworld.renderer import render
@@ -19,6 +20,7 @@ from smoothswap.data.faceworld.renderer import render
 FACTS = "faceworld.json"
 
 
+@takes_numpy_scalars
 def write_folder(
     out: Path | str,
     people: int = 64,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from smoothswap.core.errors import ConfigError
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.faceworld.factors import (
     APPEARANCE_FACTORS,
     BACKGROUND_FACTORS,
@@ -192,6 +193,7 @@ def scene(draws: torch.Generator, identity: Tensor) -> Factors:
 Colouring = Literal["any", "same", "other", "alternating"]
 
 
+@takes_numpy_scalars
 def swap_pairs(
     population: Population, count: int, seed: int = 0, colouring: Colouring = "alternating"
 ) -> tuple[Factors, Factors]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.faceworld import backdrop, camera, painting, shading
 from smoothswap.data.faceworld.anatomy import Anatomy, build_anatomy
 from smoothswap.data.faceworld.factors import Factors
@@ -46,6 +47,7 @@ class Rendered:
 
 
 @torch.no_grad()
+@takes_numpy_scalars
 def render(
     factors: Factors, size: int = 64, supersample: int = 2, window: tuple[float, float, float, float] = WHOLE
 ) -> Rendered:

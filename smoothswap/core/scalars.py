@@ -24,6 +24,6 @@ def takes_numpy_scalars(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*values: P.args, **options: P.kwargs) -> R:
-        return function(*map(plain, values), **{name: plain(value) for name, value in options.items()})  # type: ignore[arg-type]
+        return function(*map(plain, values), **{name: plain(value) for name, value in options.items()})
 
     return wrapped

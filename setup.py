@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parent.resolve()
 OPS = Path("smoothswap/ops")
 HOME = {"_native": OPS, "_native_cuda": OPS, "_build": Path("smoothswap")}  # where each library belongs
 
+
+OLDEST = 77  # of setuptools; an older one answers pyproject.toml's licence with a page of its schema
 
 TOOLS = ["cmake>=3.24", "ninja", "pybind11>=2.13"]
 
@@ -133,6 +136,11 @@ class Native(build_ext):
         return {}
 
 
+if int(setuptools.__version__.partition(".")[0]) < OLDEST:
+    sys.exit(
+        f"smoothswap: setuptools {setuptools.__version__} is too old to build it: {OLDEST} or later is needed\n"
+        f"pip install 'setuptools>={OLDEST}', or leave out --no-build-isolation"
+    )
 if "egg_info" in sys.argv[1:] and missing_machine() is None:
     # pip asks what the build needs. Anywhere else setuptools would install these itself.
     setup(setup_requires=[tool for tool in TOOLS if importlib.util.find_spec(tool.partition(">")[0]) is None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -280,7 +281,8 @@ def model_files(model: Path | str | None) -> tuple[Path, Path | str]:
     from smoothswap.modules import weights
 
     name = SHIPPED_MODELS[0] if model is None else str(as_path(model, "the model"))
-    if name in SHIPPED_MODELS and (model is None or not Path(name).exists()):
+    # Not `Path.exists`, which raises in a current folder that may not be searched.
+    if name in SHIPPED_MODELS and (model is None or not os.path.exists(name)):  # noqa: PTH110
         shipped(f"{name}/{MODEL_FILES[0]}")
         folder = ROOT / name
     else:

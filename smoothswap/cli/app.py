@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from smoothswap.cli import components, conversion, datasets, demonstration, doctor, failures, pictures, training
 from smoothswap.cli.console import print_in_any_encoding
 from smoothswap.core.allocator import keep_freed_memory
+from smoothswap.core.errors import InputError
 
 DEBUG = "--debug"
 
@@ -66,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     failures.install_warnings(debug=debug)
     with failures.stoppable() as stopped:
         try:
+            _check_current_folder()
             app(words, prog_name="smoothswap")
         except SystemExit:
             if not stopped():
@@ -75,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except (Exception, KeyboardInterrupt) as error:
             sys.exit(stopped() or failures.report(error, debug=debug))
         sys.exit(stopped())
+
+
+def _check_current_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as cause:  # MKL would end the process with a word of its own
+        raise InputError(
+            "the current folder does not exist any more", str(cause), hint="change to one that does, such as `cd ~`"
+        ) from cause
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

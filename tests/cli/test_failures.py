@@ -152,3 +152,17 @@ def test_debug_shows_the_traceback(
     assert "Traceback (most recent call last)" in outcome.err
     assert "raise_it" in outcome.err
     assert outcome.code == getattr(error, "exit_code", 1)
+
+
+@pytest.mark.parametrize("words", [["list"], ["doctor"], ["swap", "a.jpg", "b.jpg", "-o", "c.png"]])
+def test_a_current_folder_that_is_gone(
+    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    outcome = run(*words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: the current folder does not exist any more")
+    assert "cd ~" in outcome.err

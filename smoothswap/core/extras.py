@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 
 from smoothswap.core.errors import MissingExtraError
 
@@ -17,6 +18,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "triton": ("triton",),
 }
 """Importable names that each extra of pyproject.toml brings, the first extra that has one being the one to name."""
+
+OPENCV = (4, 13)
+"""The oldest OpenCV whose `dnn` reads the face detector and `sface`."""
 
 
 def require(extra: str, *names: str) -> None:
@@ -35,6 +39,26 @@ def require(extra: str, *names: str) -> None:
             f"this needs the extra '{extra}' of smoothswap",
             f"not installed: {', '.join(missing)}",
             hint=command(extra),
+        )
+
+
+def require_opencv() -> None:
+    """Refuse an OpenCV that reads the networks of the extra `photos` wrongly or not at all.
+
+    pip cannot: other packages bring `cv2` under other names (`opencv-python`), and the one installed last is imported.
+
+    Raises:
+        MissingExtraError: there is none, or one that is too old.
+    """
+    require("photos", "cv2")
+    import cv2
+
+    if tuple(int(part) for part in cv2.__version__.split(".")[:2]) < OPENCV:
+        raise MissingExtraError(
+            f"OpenCV {cv2.__version__} is too old: {'.'.join(map(str, OPENCV))} or later is needed",
+            f"it is the one in {Path(cv2.__file__).parent}",
+            hint="pip install --upgrade --force-reinstall 'opencv-python-headless<5', and where another package of "
+            "OpenCV is installed (`pip list`), pip uninstall that one first",
         )
 
 

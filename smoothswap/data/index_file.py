@@ -88,7 +88,7 @@ class IndexFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with write_aside(self.path) as aside, aside.open("wb") as file:
-                np.savez(file, allow_pickle=False, **{_HEAD: np.array(self.kind)}, **arrays)
+                np.savez(file, **{_HEAD: np.array(self.kind)}, **arrays)  # type: ignore[arg-type]
         except (OSError, WorkError) as cause:
             reason = cause.facts[0] if isinstance(cause, WorkError) and cause.facts else str(cause)
             _log.warning("no index is kept, so the next start takes as long as this one: %s", reason)

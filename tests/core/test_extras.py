@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 from packaging.requirements import Requirement
 from PIL import Image
 
+import smoothswap
 from smoothswap.core.errors import MissingExtraError, SmoothSwapError
-from smoothswap.core.extras import EXTRAS, hint, require
+from smoothswap.core.extras import EXTRAS, OPENCV, hint, require, require_opencv
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
 # Where a package is not imported by the name that it is installed by.
@@ -96,6 +99,28 @@ def test_the_command_says_it_without_a_traceback(hidden: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0].startswith("error: this needs the extra 'cli'")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("version", ["4.10.0", "4.12.0-dev", "3.4.18"])
+@pytest.mark.parametrize("build", [lambda: smoothswap.build("yunet"), lambda: smoothswap.build("sface")])
+def test_an_opencv_that_is_too_old_is_refused(
+    version: str, build: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "__version__", version)
+    with pytest.raises(MissingExtraError, match=rf"OpenCV {version} is too old: 4.13 or later(?s:.*)pip install"):
+        build()
+
+
+@pytest.mark.parametrize("version", ["4.13.0", "4.14.0-pre", "5.0.0"])
+def test_an_opencv_that_will_do(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "__version__", version)
+    require_opencv()
+
+
+def test_the_oldest_opencv_is_that_of_the_extra() -> None:
+    (bounds,) = [Requirement(text).specifier for text in PROJECT["optional-dependencies"]["photos"] if "opencv" in text]
+    assert next(each.version for each in bounds if each.operator == ">=").startswith("4.13.")
+    assert OPENCV == (4, 13)
 
 
 def test_require_and_hint() -> None:

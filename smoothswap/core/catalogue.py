@@ -146,7 +146,8 @@ def build(name: str, kind: str | None = None, **options: Any) -> Any:
         options: the component's options, as `describe(name)` lists them.
 
     Raises:
-        UnknownNameError: no such component or option; the message suggests the nearest name.
+        UnknownNameError: no such component; the message suggests the nearest name.
+        UnknownOptionError: no such option; a ConfigError and an UnknownNameError.
         ConfigError: a value that the option cannot have.
         PluginError: the component's class cannot be imported.
     """

@@ -16,10 +16,10 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from smoothswap.core.errors import ConfigError, UnknownNameError
+from smoothswap.core.errors import ConfigError, UnknownOptionError
 from smoothswap.core.names import did_you_mean
 from smoothswap.core.scalars import plain
 
@@ -111,16 +111,13 @@ class Options:
         """Build from a mapping of keyword options.
 
         Raises:
-            UnknownNameError: an option that this class does not have.
+            UnknownOptionError: an option that this class does not have.
             ConfigError: a missing option, or a value that does not fit.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in values:
             if name not in fields:
-                raise UnknownNameError(
-                    f"unknown option {name!r} of {_owner(cls)}{did_you_mean(name, fields)}",
-                    f"options: {', '.join(fields) or 'none'}",
-                )
+                raise _unknown(cls, name, fields)
         for info in cls.infos():
             if info.required and info.name not in values:
                 raise ConfigError(
@@ -134,10 +131,7 @@ class Options:
         """Turn the text of option `name` from a command line into its value: `1,2,2` for tuples, `none` for None."""
         hints = typing.get_type_hints(cls)
         if name not in hints:
-            raise UnknownNameError(
-                f"unknown option {name!r} of {_owner(cls)}{did_you_mean(name, hints)}",
-                f"options: {', '.join(hints) or 'none'}",
-            )
+            raise _unknown(cls, name, hints)
         try:
             return _parse(text, hints[name])
         except ValueError as cause:
@@ -183,6 +177,13 @@ _WRONG = _Wrong()
 
 def _owner(cls: type) -> str:
     return cls.__qualname__.split("<locals>.")[-1].removesuffix(".Config")
+
+
+def _unknown(cls: type, name: object, known: Iterable[str]) -> UnknownOptionError:
+    return UnknownOptionError(
+        f"unknown option {name!r} of {_owner(cls)}{did_you_mean(name, known)}",
+        f"options: {', '.join(known) or 'none'}",
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -39,6 +39,10 @@ class UnknownNameError(SmoothSwapError, LookupError):
     """A name that no component, option, recipe or plugin has."""
 
 
+class UnknownOptionError(UnknownNameError, ConfigError):
+    """An option that a component or a recipe does not have: an unknown name, and no way to configure it."""
+
+
 class InputError(SmoothSwapError, ValueError):
     """A picture, folder or file of the user's that cannot be used."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from smoothswap.core.catalogue import CATALOGUE, available
-from smoothswap.core.errors import ConfigError, UnknownNameError
+from smoothswap.core.errors import ConfigError, UnknownNameError, UnknownOptionError
 from smoothswap.core.names import did_you_mean
 from smoothswap.core.option_text import with_option
 from smoothswap.training.parts import option_names, options_of
@@ -60,7 +60,7 @@ def change_map(parts: Mapping[str, P], cls: type[P], head: str, tail: str, text:
     config = options_of(part.name, kind)
     if option.partition(".")[0] not in {*option_names(config), "options"}:
         known = {"name", *own, *option_names(config)}
-        raise UnknownNameError(
+        raise UnknownOptionError(
             f"unknown option {option!r} of {head}.{name}{did_you_mean(option, known)}",
             f"options of the recipe: name, {', '.join(sorted(own))}",
             f"options of {part.name}: {', '.join(sorted(option_names(config))) or 'none'}",

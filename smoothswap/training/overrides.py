@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from smoothswap.core.catalogue import CATALOGUE
 from smoothswap.core.config import Options
-from smoothswap.core.errors import ConfigError, InputError, UnknownNameError
+from smoothswap.core.errors import ConfigError, InputError, UnknownNameError, UnknownOptionError
 from smoothswap.core.files import as_path
 from smoothswap.core.names import did_you_mean
 from smoothswap.core.option_text import with_option
@@ -180,7 +180,7 @@ def _parse(cls: type[TrainingRecipe], name: str, text: str) -> Any:
     names = {field.name: field for field in dataclasses.fields(cls)}
     if name not in names or name == "name":
         heads = [*part_names(cls), *group_names(cls), *map_names(cls)]
-        raise UnknownNameError(
+        raise UnknownOptionError(
             f"unknown option {name!r} of the recipe{did_you_mean(name, names)}",
             f"options: {', '.join(key for key in names if key not in (*heads, 'name'))}",
             f"parts with options of their own: {', '.join(heads)}",

@@ -17,6 +17,8 @@ def test_message_has_what_facts_and_hint() -> None:
     [
         (errors.ConfigError, ValueError, 2),
         (errors.UnknownNameError, LookupError, 2),
+        (errors.UnknownOptionError, LookupError, 2),
+        (errors.UnknownOptionError, errors.ConfigError, 2),
         (errors.InputError, ValueError, 2),
         (errors.NoFaceError, ValueError, 2),
         (errors.CheckpointError, ValueError, 2),

@@ -35,13 +35,19 @@ def fold(image: torch.Tensor, patch: int) -> torch.Tensor:
     if patch == 1:
         return image
     channels_last = image.is_contiguous(memory_format=torch.channels_last)
+    if not len(image):  # pixel_unshuffle gives an empty batch back as it is
+        return image.reshape(0, image.shape[1] * patch**2, image.shape[2] // patch, image.shape[3] // patch)
     folded = F.pixel_unshuffle(image, patch)
     return folded.contiguous(memory_format=torch.channels_last) if channels_last else folded
 
 
 def unfold(image: torch.Tensor, patch: int) -> torch.Tensor:
     """The inverse of `fold`: [B, C · patch², S, S] -> [B, C, S · patch, S · patch]."""
-    return image if patch == 1 else F.pixel_shuffle(image, patch)
+    if patch == 1:
+        return image
+    if not len(image):  # the gradient of pixel_shuffle is pixel_unshuffle
+        return image.reshape(0, image.shape[1] // patch**2, image.shape[2] * patch, image.shape[3] * patch)
+    return F.pixel_shuffle(image, patch)
 
 
 def smooth_chroma(change: torch.Tensor, patch: int) -> torch.Tensor:

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -102,11 +103,11 @@ def test_patches_fold_into_channels_and_back():
     # The channels are the places in a patch, row by row.
     assert fold(image, 2)[0, :, 0, 1].tolist() == [2, 3, 6, 7]
     assert fold(image, 2).shape == (1, 4, 2, 2)
-    images = torch.rand(2, 3, 12, 12)
-    for patch in (1, 2, 3, 4):
+    for images, patch in product((torch.rand(2, 3, 12, 12), torch.rand(0, 3, 12, 12)), (1, 2, 3, 4)):
         folded = fold(images, patch)
-        assert folded.shape == (2, 3 * patch**2, 12 // patch, 12 // patch)
+        assert folded.shape == (len(images), 3 * patch**2, 12 // patch, 12 // patch)
         assert torch.equal(unfold(folded, patch), images)
+    images = torch.rand(2, 3, 12, 12)
     last = fold(images.contiguous(memory_format=torch.channels_last), 2)
     assert last.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(last, fold(images, 2))
@@ -221,8 +222,11 @@ def test_channels_last_and_double_and_autocast():
     torch.testing.assert_close(double.float(), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_empty_batch():
-    assert make()(torch.empty(0, 3, 16, 16), torch.empty(0, 6)).shape == (0, 3, 16, 16)
+@pytest.mark.parametrize("options", VARIANTS + BLENDS)
+def test_empty_batch(options):
+    swapped = make(**options)(torch.empty(0, 3, 16, 16, requires_grad=True), torch.empty(0, 6))
+    assert swapped.shape == (0, 3, 16, 16)
+    swapped.sum().backward()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from smoothswap.core.component import Component
+from smoothswap.core.extras import needed
 from smoothswap.core.hookspecs import hookimpl
 
+_PHOTOS = needed("photos")
+_FROZEN_FEATURES = needed("frozen-features")
 
-def _row(kind: str, name: str, target: str, summary: str, **defaults: Any) -> Component:
-    return Component(kind=kind, name=name, target=f"smoothswap.{target}", summary=summary, defaults=defaults)
+
+def _row(kind: str, name: str, target: str, summary: str, *, needs: str = "", **defaults: Any) -> Component:
+    target = f"smoothswap.{target}"
+    return Component(kind=kind, name=name, target=target, summary=summary, defaults=defaults, needs=needs)
 
 
 _COMPONENTS = (
@@ -33,13 +38,20 @@ _COMPONENTS = (
         "embedders.torchvision_resnet50:TorchvisionResNet50",
         "pooled features of torchvision's ResNet-50, weights by `convert`",
     ),
-    _row("embedder", "sface", "embedders.sface:SFace", "SFace, pretrained on photographs: a judge out of the box"),
+    _row(
+        "embedder",
+        "sface",
+        "embedders.sface:SFace",
+        "SFace, pretrained on photographs: a judge out of the box",
+        needs=_PHOTOS,
+    ),
     _row("embedder", "faceres", "embedders.faceres:FaceRes", "MobileNet of VGGFace2's people, weights by `convert`"),
     _row(
         "embedder",
         "dlib_resnet",
         "embedders.dlib_resnet:DlibResNet",
-        "dlib's network, pretrained: a judge of another family, without gradients (extra: landmarks68)",
+        "dlib's network, pretrained: a judge of another family, without gradients",
+        needs=needed("landmarks68"),
     ),
     _row("generator", "smooth_unet", "generators.smooth_unet:SmoothUnet", "NCSN++ U-Net that takes an identity vector"),
     _row(
@@ -93,7 +105,8 @@ _COMPONENTS = (
         "discriminator",
         "projected",
         "discriminators.projected:ProjectedDiscriminator",
-        "small heads on a frozen ImageNet network (extra: frozen-features)",
+        "small heads on a frozen ImageNet network",
+        needs=_FROZEN_FEATURES,
     ),
     _row(
         "injection",
@@ -126,7 +139,8 @@ _COMPONENTS = (
         "swap_loss",
         "features",
         "losses.features:FeaturesLoss",
-        "difference to the true swap in the features of a frozen network (extra: frozen-features)",
+        "difference to the true swap in the features of a frozen network",
+        needs=_FROZEN_FEATURES,
     ),
     _row("dataset", "faceworld", "data.faceworld.dataset:FaceWorld", "rendered heads whose true swap is known"),
     _row(
@@ -135,37 +149,60 @@ _COMPONENTS = (
         "data.faceworld.swaps:FaceWorldSwaps",
         "rendered pairs with their true swap: target, source, truth and masks",
     ),
-    _row("dataset", "image_folder", "data.image_folder:ImageFolder", "a folder of faces, each its own person (FFHQ)"),
+    _row(
+        "dataset",
+        "image_folder",
+        "data.image_folder:ImageFolder",
+        "a folder of faces, each its own person (FFHQ)",
+        needs=_PHOTOS,
+    ),
     _row(
         "dataset",
         "identity_folder",
         "data.identity_folder:IdentityFolder",
         "a folder with one sub-folder a person (VGGFace2)",
+        needs=_PHOTOS,
     ),
     _row(
         "dataset",
         "same_person",
         "data.same_person:SamePersonPairs",
         "identity_folder as pairs of one person, whose true swap is the target",
+        needs=_PHOTOS,
     ),
     _row(
         "dataset",
         "pasted_faces",
         "data.pasted_faces:PastedFaces",
         "aligned photographs with someone else's face pasted in, whose true swap is the photograph",
+        needs=_PHOTOS,
     ),
     _row(
-        "dataset", "webdataset", "data.webdataset:WebDataset", "sharded WebDataset tars of known people, read at random"
+        "dataset",
+        "webdataset",
+        "data.webdataset:WebDataset",
+        "sharded WebDataset tars of known people, read at random",
+        needs=_PHOTOS,
     ),
-    _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size"),
-    _row("landmarker", "dlib68", "pipeline.dlib68:Dlib68", "68 points by dlib (extra: landmarks68)"),
+    _row("landmarker", "yunet", "pipeline.detect:YuNet", "finds faces and five points, any size", needs=_PHOTOS),
+    _row(
+        "landmarker",
+        "dlib68",
+        "pipeline.dlib68:Dlib68",
+        "68 points by dlib",
+        needs=needed("photos", "landmarks68"),
+    ),
     _row(
         "metric", "identity_similarity", "evaluation.similarity:IdentitySimilarity", "cosine to the source by a judge"
     ),
     _row("metric", "psnr_gain", "evaluation.fidelity:PsnrGain", "nearer to the true swap than the target was, dB"),
     _row("metric", "background_psnr", "evaluation.fidelity:BackgroundPsnr", "how well the background is kept, dB"),
     _row(
-        "marker", "iptc", "pipeline.mark:IptcMarker", "IPTC digital source type, tool and weights in the picture's XMP"
+        "marker",
+        "iptc",
+        "pipeline.mark:IptcMarker",
+        "IPTC digital source type, tool and weights in the picture's XMP",
+        needs=_PHOTOS,
     ),
 )
 

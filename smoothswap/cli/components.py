@@ -34,7 +34,7 @@ def list_components(
 
     rows = table("name", "kind", "what it is", "from")
     for row in api.available(kind):
-        rows.add_row(row.name, row.kind, row.summary, row.provider)
+        rows.add_row(row.name, row.kind, row.summary + (row.needs and f"\nneeds {row.needs}"), row.provider)
     console().print(rows)
 
 
@@ -58,6 +58,8 @@ def describe(
     out = console()
     out.print(f"{row.name}: {row.kind}, {row.summary}")
     out.print(f"class {row.where}, from {row.provider}{_preset(row)}", soft_wrap=True)
+    if row.needs:
+        out.print(f"needs {row.needs}", soft_wrap=True)
     if description.options:
         out.print(_options(description))
     else:

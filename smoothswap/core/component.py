@@ -38,6 +38,8 @@ class Component:
         summary: one line for `smoothswap list`.
         defaults: options that differ from the class's own defaults; a row with other defaults is a preset.
         provider: the distribution or module that declares the row; filled in where the row is registered.
+        needs: what must be installed or brought before it can be built with these defaults, and how, in a few words
+            after "needs"; empty where the provider alone is enough. Building it without raises an error that says so.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Component:
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     provider: str = ""
+    needs: str = ""
 
     @property
     def where(self) -> str:
@@ -84,7 +87,7 @@ class Component:
                 f"{self.kind} {self.name!r} cannot be imported",
                 f"target: {self.where} (from {self.provider})",
                 str(cause),
-                hint=hint(cause),
+                hint=hint(cause) or (self.needs and f"{self.name} needs {self.needs}"),
             ) from cause
         if not isinstance(cls, type):
             raise PluginError(f"{self.kind} {self.name!r} is no class", f"target: {self.where} (from {self.provider})")

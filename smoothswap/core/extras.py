@@ -68,9 +68,14 @@ def hint(error: BaseException) -> str:
     return next((command(extra) for extra, names in EXTRAS.items() if name in names), "")
 
 
-def command(extra: str) -> str:
-    """What to type to get an extra."""
-    return f"pip install 'smoothswap[{extra}]'"
+def command(*extras: str) -> str:
+    """What to type to get extras."""
+    return f"pip install 'smoothswap[{','.join(extras)}]'"
+
+
+def needed(*extras: str) -> str:
+    """That a component needs extras, as its row says it in `needs`: which, and what to type to get them."""
+    return f"the extra{'s' if len(extras) > 1 else ''} {' and '.join(extras)}: {command(*extras)}"
 
 
 def _is_installed(name: str) -> bool:

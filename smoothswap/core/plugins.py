@@ -6,6 +6,7 @@ A plugin is a module named by an entry point in the group `smoothswap`; it imple
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 from collections.abc import Iterable
@@ -126,11 +127,4 @@ def _checked(row: object, provider: str) -> Component:
             f"component {row.name!r} is of unknown kind {row.kind!r}{did_you_mean(row.kind, KINDS)}",
             f"kinds: {', '.join(KINDS)}",
         )
-    return Component(
-        kind=row.kind,
-        name=row.name,
-        target=row.target,
-        summary=row.summary,
-        defaults=row.defaults,
-        provider=provider,
-    )
+    return dataclasses.replace(row, provider=provider)

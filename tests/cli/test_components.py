@@ -19,6 +19,9 @@ def test_list_names_every_component(run: Run) -> None:
     for row in api.available():
         assert row.name in outcome.out
         assert row.kind in outcome.out
+    text = " ".join(outcome.out.split())
+    assert text.count("needs the extra") == sum(bool(row.needs) for row in api.available())
+    assert "pip install 'smoothswap[landmarks68]'" in text
 
 
 def test_list_of_one_kind_names_no_other(run: Run) -> None:
@@ -32,6 +35,7 @@ def test_describe_shows_every_option(run: Run, row: Component) -> None:
     outcome = run("describe", row.name, "--kind", row.kind)
     assert outcome.code == 0
     assert row.where in outcome.out
+    assert f"needs {row.needs}" in outcome.out if row.needs else "needs the extra" not in outcome.out
     for option in api.describe(row.name, row.kind).options:
         assert option.name in outcome.out
         assert option.help, f"{option.name} says nothing about itself"

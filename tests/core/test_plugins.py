@@ -151,6 +151,29 @@ def test_a_component_whose_module_fails_is_named(monkeypatch: pytest.MonkeyPatch
     assert "from heavy_package" in str(error.value)
 
 
+def test_what_a_row_needs_is_kept_and_said_where_its_module_misses_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    needs = "the package heavy_weights: pip install heavy-weights"
+    source = f"""
+import smoothswap
+from smoothswap.core.component import Component
+
+@smoothswap.hookimpl
+def smoothswap_components():
+    return [Component(kind="embedder", name="heavy", target="made_heavy:Heavy", summary="heavy", needs={needs!r})]
+"""
+    (tmp_path / "made_heavy.py").write_text("import heavy_weights", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "made_heavy", raising=False)
+    catalogue, plugin = made(monkeypatch, tmp_path, source)
+    assert plugin.error is None
+    row = catalogue.find("heavy")
+    assert (row.needs, row.provider) == (needs, plugin.name)
+    with pytest.raises(PluginError, match="No module named 'heavy_weights'") as error:
+        row.resolve()
+    assert error.value.hint == f"heavy needs {needs}"
+
+
 def test_clash_names_both_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     _, (bad,) = loaded(monkeypatch, "name_clash")
     assert "by smoothswap: smoothswap.losses.supcon:SupConLoss" in (bad.error or "")

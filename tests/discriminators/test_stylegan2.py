@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import smoothswap
-from smoothswap.core.errors import ArgumentError, ConfigError
+from smoothswap.core.errors import ConfigError
 
 TINY = {"image_size": 16, "channel_base": 128, "channel_max": 16}
 
@@ -26,25 +26,6 @@ def test_channels_of_the_default():
     config = smoothswap.build("stylegan2", **TINY).config
     wide = type(config)()
     assert [wide.channels(size) for size in (256, 128, 64, 32, 4)] == [128, 256, 512, 512, 512]
-
-
-def test_one_logit_an_image_and_gradients_everywhere():
-    discriminator = make()
-    logits = discriminator(images())
-    assert logits.shape == (4, 1)
-    logits.square().sum().backward()
-    for name, parameter in discriminator.named_parameters():
-        assert parameter.grad.abs().max() > 0, name
-
-
-def test_r1_trains_every_weight():
-    # A fused op without a second derivative would leave these at zero.
-    discriminator, real = make(), images().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-    gradient.square().sum().backward()
-    for name, parameter in discriminator.named_parameters():
-        if name.endswith("weight"):
-            assert parameter.grad.abs().max() > 0, name
 
 
 def test_second_derivative_is_right():
@@ -90,11 +71,6 @@ def test_deviation_can_be_left_out_and_batches_are_free():
     torch.testing.assert_close(plain(images(4))[:1], plain(images(4)[:1]))
     assert make()(images(3)).shape == (3, 1)
     assert make()(images(0)).shape == (0, 1)
-
-
-def test_wrong_shape():
-    with pytest.raises(ArgumentError, match=r"\[1, 3, 8, 8\].*\[B, 3, 16, 16\]"):
-        make()(torch.zeros(1, 3, 8, 8))
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,11 @@ import torch
 from skimage.data import astronaut
 
 import smoothswap
-from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.core.errors import ArgumentError
 from smoothswap.evaluation import weights_sha256
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
 needs_dlib = pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks68")
-
-
-@pytest.mark.skipif(INSTALLED, reason="the extra landmarks68 is installed")
-def test_without_the_extra_the_error_names_it() -> None:
-    with pytest.raises(InputError, match="not installed") as error:
-        smoothswap.build("dlib_resnet")
-    assert "smoothswap[landmarks68]" in str(error.value)
 
 
 @needs_dlib

@@ -37,15 +37,6 @@ def test_embedding_changes_the_output_of_its_own_image_only(name):
     assert (first[1] - second[1]).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_every_parameter(name):
-    module = make(name, init_scale=1.0)
-    module(torch.randn(2, 8, 4, 4), torch.randn(2, 5)).square().sum().backward()
-    for key, parameter in module.named_parameters():
-        assert parameter.grad is not None, key
-        assert parameter.grad.abs().max() > 0, key
-
-
 def test_adain_is_instance_norm_at_zero_style():
     module = make("adain", init_scale=1.0)
     torch.nn.init.zeros_(module.style.weight)

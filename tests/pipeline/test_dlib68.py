@@ -5,21 +5,12 @@ import importlib.util
 import numpy as np
 import pytest
 
-import smoothswap
-from smoothswap.core.errors import InputError
 from smoothswap.pipeline import dlib68
 from smoothswap.pipeline.face import Face
 from smoothswap.pipeline.ffhq import ffhq_square
 from smoothswap.pipeline.picture import Picture
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
-
-
-@pytest.mark.skipif(INSTALLED, reason="the extra landmarks68 is installed")
-def test_without_the_extra_the_error_names_it() -> None:
-    with pytest.raises(InputError, match="not installed") as error:
-        smoothswap.build("dlib68")
-    assert "smoothswap[landmarks68]" in str(error.value)
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks68")

@@ -69,11 +69,10 @@ class Finds:
 
 
 def kind_of(what: str) -> str:
-    """What finds of one cause share: the error's type, and the last line of smoothswap's that it went through."""
+    """What finds of one cause share: what is wrong, and the last line of smoothswap's that it went through."""
     lines = what.strip().splitlines()
-    if "Traceback" not in what:
-        return re.sub(r"\d[\d.]*", "N", lines[0])[:100]
-    last = lines[-1].partition(":")[0]
+    raised = lines[0].startswith("Traceback")
+    last = lines[-1].partition(":")[0] if raised else re.sub(r"\d[\d.]*", "N", lines[0])[:100]
     places = re.findall(r'File ".*/(smoothswap/[\w/]+\.py)", line (\d+)', what)
     return f"{last} at {':'.join(places[-1])}" if places else last
 

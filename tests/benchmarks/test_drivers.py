@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from aligned import write_people
-from benchmarks import facts, gpu, gpu_train, keep_detail, pack_photographs, supcon_form, table
+from benchmarks import compare_discriminators, facts, gpu, gpu_train, keep_detail, pack_photographs, supcon_form, table
 from benchmarks.clock import Clock, Turns
 from benchmarks.memory import _sampled, peak_bytes
 from benchmarks.supcon_child import Case, Child
@@ -367,6 +367,17 @@ def test_what_a_missing_package_brings_is_left_out_aloud(monkeypatch, capsys):
     assert "no_such_package is not installed" in capsys.readouterr().err
     monkeypatch.setattr(gpu_train, "PACKAGE", "torch")
     assert gpu_train.without_features() == {}
+
+
+@pytest.mark.slow
+def test_discriminators_are_compared_on_swaps_that_stay(tmp_path, capsys):
+    folder = write_people(tmp_path / "aligned", 6, 1)
+    words = [str(smoothswap.api.model_files("photos_128")[0].parent), str(folder)]
+    compare_discriminators.main([*words, "--steps", "2", "--every", "1", "--held-out", "2"])
+    table = [[cell.strip() for cell in row.strip("|").split("|")] for row in capsys.readouterr().out.splitlines()]
+    assert table[0] == ["discriminator", "learning rate", "16", "32"]
+    assert [row[0] for row in table[2:]] == list(compare_discriminators.KINDS)
+    assert all(0 <= float(cell) <= 1 for row in table[2:] for cell in row[2:])
 
 
 def test_what_keeping_detail_gives(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -111,7 +112,8 @@ def counting(title: str, total: int | None = None, unit: str = "images") -> Iter
 
 
 def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
+    """Whether a bar can be drawn: on a terminal, with rich, which only extras bring."""
+    return sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
 
 
 def clock(seconds: float) -> str:

@@ -53,6 +53,8 @@ OPTIONAL = sorted({name for names in EXTRAS.values() for name in names})
         "import smoothswap; smoothswap.available()",
         "from smoothswap import ops; import torch; ops.upfirdn2d(torch.ones(1, 1, 4, 4), torch.ones(2, 2))",
         "import smoothswap; smoothswap.build('faceworld', image_size=16, groups=2, images_per_person=1)[0]",
+        "import smoothswap, tempfile; smoothswap.build('faceworld', image_size=16, groups=2, images_per_person=1, "
+        "cache=tempfile.mkdtemp())[0]",
         "import smoothswap.evaluation, smoothswap.losses.supcon",
         "from smoothswap.core.extras import require; sys.modules.pop('PIL'); require('photos', 'PIL')",
     ],

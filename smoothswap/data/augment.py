@@ -11,8 +11,9 @@ from torch import Tensor
 
 from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError
+from smoothswap.modules.affine import resample_affine
+from smoothswap.modules.luma import luma
 
-_LUMA = (0.299, 0.587, 0.114)  # BT.601 weights of red, green and blue
 _TAPS = 9  # width of the blur filter, enough for 2σ on either side at the largest σ
 
 
@@ -79,16 +80,13 @@ def _move(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
     """Mirror, shift, zoom and turn in one resampling, the border reflected; draws [5, B] in [0, 1)."""
     if not (config.flip or config.shift or config.zoom or config.turn):
         return x
-    mirror = 1.0 - 2.0 * (draws[0] < config.flip).to(draws.dtype)
-    shift = 2.0 * config.shift * _signed(draws[1:3])  # the grid spans -1 … 1, so a whole side is 2
-    size = 1.0 / (1.0 + config.zoom * _signed(draws[3]))
-    angle = math.radians(config.turn) * _signed(draws[4])
-    cosine, sine = size * angle.cos(), size * angle.sin()
-    # [B, 2, 3]: where in the given picture each place of the result is read.
-    matrix = torch.stack([mirror * cosine, -mirror * sine, shift[0], sine, cosine, shift[1]], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    moved: Tensor = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return moved
+    return resample_affine(
+        x,
+        mirror=1.0 - 2.0 * (draws[0] < config.flip).to(draws.dtype),
+        shift=config.shift * _signed(draws[1:3]),
+        size=1.0 / (1.0 + config.zoom * _signed(draws[3])),
+        angle=math.radians(config.turn) * _signed(draws[4]),
+    )
 
 
 def _colour(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
@@ -99,7 +97,7 @@ def _colour(x: Tensor, draws: Tensor, config: Augment.Config) -> Tensor:
     gains = 1.0 + config.tint * _signed(draws[3:6]).t()[:, :, None, None]
     # Gains belong to light, which is 0 at black, so they act on x + 1.
     x = (x + 1.0) * gains - 1.0
-    grey = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = luma(x)
     x = grey + (1.0 + config.saturation * saturation) * (x - grey)
     mean = x.mean((1, 2, 3), keepdim=True)
     return mean + (1.0 + config.contrast * contrast) * (x - mean) + config.brightness * brightness

@@ -33,7 +33,7 @@ class IndexFile:
     """The place of an index.
 
     Args:
-        option: `auto` for a file in the cache folder, a path, or None (also `none`) for no index.
+        option: `auto` for a file in the cache folder, a path, or None for no index.
         kind: what the index lists, with the version of its layout.
         subject: what tells this index from others of the kind, such as the folder's path.
 
@@ -43,7 +43,6 @@ class IndexFile:
 
     def __init__(self, option: str | None, kind: str, subject: str) -> None:
         self.kind = kind
-        option = None if option == "none" else option  # as on a command line
         self.named = option not in (None, "auto")
         self.path: Path | None = None
         if option == "auto":

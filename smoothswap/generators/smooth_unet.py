@@ -20,9 +20,9 @@ from smoothswap.generators.unet_levels import (
 from smoothswap.generators.unet_options import UnetOptions
 from smoothswap.generators.unet_scene import Scene
 from smoothswap.modules.initialisation import conv3x3, linear
+from smoothswap.modules.luma import luma
 from smoothswap.modules.shapes import check_images, check_vectors
 
-_LUMA = (0.299, 0.587, 0.114)  # BT.601 weights of red, green and blue
 MASK_BIAS = -3.0
 """Added to the mask of `output="blend"` before the sigmoid, so that training starts near the target."""
 MASK_FLOOR = 0.05
@@ -61,9 +61,9 @@ def smooth_chroma(change: torch.Tensor, patch: int) -> torch.Tensor:
     """
     if patch == 1:
         return change
-    luma = (change * change.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    coarse = F.avg_pool2d(change - luma, patch)
-    return luma + F.interpolate(coarse, scale_factor=patch, mode="bicubic", align_corners=False)
+    brightness = luma(change)
+    coarse = F.avg_pool2d(change - brightness, patch)
+    return brightness + F.interpolate(coarse, scale_factor=patch, mode="bicubic", align_corners=False)
 
 
 class Middle(nn.Module):

@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smoothswap.modules.affine import resample_affine
+from smoothswap.modules.luma import luma
+from smoothswap.ops.layout import memory_format
 from smoothswap.training.swap_inputs import SwapInputs
 
 # At strength 1. Standard deviations: of the logarithm of gamma and of a colour channel's gain.
@@ -20,7 +23,6 @@ _GAMMA, _GAIN = 0.35, 0.15
 _SATURATION, _SOFTER, _SHARPER = 0.8, 0.6, 0.8
 # Largest changes: turn in degrees, size as a share, shift as a share of the side.
 _TURN, _SIZE, _SHIFT = 10.0, 0.1, 0.05
-_LUMA = (0.299, 0.587, 0.114)  # BT.601 weights of red, green and blue
 
 
 def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
@@ -40,7 +42,14 @@ def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
     normal = torch.randn(4, B, dtype=torch.float32)
     uniform, normal = uniform.to(target.device) * strength, normal.to(target.device) * strength
     parts = [part for part in (target, truth, inputs.face, inputs.head) if part is not None]
-    moved = iter(torch.split(_move(torch.cat(parts, 1), uniform[:4]), [part.shape[1] for part in parts], 1))
+    together = resample_affine(
+        torch.cat(parts, 1),
+        angle=math.radians(_TURN) * uniform[0],
+        size=1 + _SIZE * uniform[1],
+        shift=_SHIFT * uniform[2:4],
+        mode="bicubic",
+    )
+    moved = iter(torch.split(together, [part.shape[1] for part in parts], 1))
     gamma = (_GAMMA * normal[0]).exp().view(B, 1, 1, 1)
     gains = (_GAIN * normal[1:]).exp().T.reshape(B, 3, 1, 1)
     saturation = (1 + _SATURATION * uniform[4]).view(B, 1, 1, 1)
@@ -50,9 +59,9 @@ def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
         x = next(moved)
         x = x + detail * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1))
         light = ((x.clamp(-1, 1) + 1) / 2) ** gamma * gains
-        grey = (light * light.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        grey = luma(light)
         changed: Tensor = 2 * (grey + saturation * (light - grey)).clamp(0, 1) - 1
-        return changed.contiguous(memory_format=_order(target))
+        return changed.contiguous(memory_format=memory_format(inputs.target))
 
     target = picture()
     return replace(
@@ -62,19 +71,3 @@ def augment_targets(inputs: SwapInputs, strength: float) -> SwapInputs:
         face=None if inputs.face is None else next(moved),
         head=None if inputs.head is None else next(moved),
     )
-
-
-def _move(x: Tensor, uniform: Tensor) -> Tensor:
-    """Turn, scale and shift x [B, C, S, S] by uniform numbers [4, B], the border mirrored."""
-    angle, size = math.radians(_TURN) * uniform[0], 1 + _SIZE * uniform[1]
-    across, down = 2 * _SHIFT * uniform[2:4]  # the grid spans [-1, 1], so a whole side is 2
-    cosine, sine = size * angle.cos(), size * angle.sin()
-    matrix = torch.stack([cosine, -sine, across, sine, cosine, down], 1).view(-1, 2, 3)
-    grid = F.affine_grid(matrix.to(x), list(x.shape), align_corners=False)
-    moved: Tensor = F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-    return moved
-
-
-def _order(x: Tensor) -> torch.memory_format:
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if channels_last else torch.contiguous_format

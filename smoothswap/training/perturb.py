@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smoothswap.core.errors import ArgumentError
+from smoothswap.modules.affine import resample_affine
 
 _SHIFT, _SCALE, _COLOR = 0.06, 0.06, 0.4  # shares of the side, of the size, and in units of [-1, 1], at strength 1
 
@@ -35,13 +36,12 @@ def perturb(images: Tensor, strength: float) -> Tensor:
     draws = torch.rand(7, B, device=images.device, dtype=torch.float32)
     draws = draws.to(torch.promote_types(images.dtype, draws.dtype))
     signed = 2 * draws - 1
-    mirror = 1 - 2 * (draws[0] < 0.5 * strength).float()
-    size = 1 + strength * _SCALE * signed[1]
-    across, down = 2 * strength * _SHIFT * signed[2:4]  # the grid spans [-1, 1], so a whole side is 2
-    zero = torch.zeros_like(size)
-    matrix = torch.stack([mirror * size, zero, across, zero, size, down], 1).view(B, 2, 3)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    moved = resample_affine(
+        images,
+        mirror=1 - 2 * (draws[0] < 0.5 * strength).to(draws),
+        size=1 + strength * _SCALE * signed[1],
+        shift=strength * _SHIFT * signed[2:4],
+    )
     gains = 1 + strength * _COLOR * 0.5 * signed[4:7].T.reshape(B, 3, 1, 1)
     tinted: Tensor = (moved + 1) * gains - 1  # gains belong to light, which is 0 at black
     return tinted

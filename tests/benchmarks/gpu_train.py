@@ -232,14 +232,14 @@ def chosen(asked: argparse.Namespace) -> tuple[SwapperRecipe, Path]:
     else:
         folder, embedder = unpack(asked.photographs, asked.run)
         name = OF_PHOTOGRAPHS
-        usual = OF_GPU | without_features() | (TINY | TINY_PHOTOGRAPHS if asked.tiny else {})
+        usual = OF_GPU | without_frozen_network() | (TINY | TINY_PHOTOGRAPHS if asked.tiny else {})
         usual |= overrides_for_folder(folder, "swapper", recipe("swapper", name))
     made = recipe("swapper", name, usual | overrides)
     assert isinstance(made, SwapperRecipe)
     return made, embedder
 
 
-def without_features() -> dict[str, str]:
+def without_frozen_network() -> dict[str, str]:
     """Does without the frozen network, and says so, where the package that brings it is not installed."""
     if importlib.util.find_spec(PACKAGE) is not None:
         return {}

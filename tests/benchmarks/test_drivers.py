@@ -361,12 +361,12 @@ def test_gpu_train_program_trains_on_packed_photographs(tmp_path):
 
 def test_what_a_missing_package_brings_is_left_out_aloud(monkeypatch, capsys):
     monkeypatch.setattr(gpu_train, "PACKAGE", "no_such_package")
-    without = recipe("swapper", "photos_128", gpu_train.without_features())
+    without = recipe("swapper", "photos_128", gpu_train.without_frozen_network())
     assert "features" not in without.losses
     assert without.discriminator == Part("stylegan2", {"channel_base": 2048, "channel_max": 256})
     assert "no_such_package is not installed" in capsys.readouterr().err
     monkeypatch.setattr(gpu_train, "PACKAGE", "torch")
-    assert gpu_train.without_features() == {}
+    assert gpu_train.without_frozen_network() == {}
 
 
 @pytest.mark.slow

@@ -197,3 +197,25 @@ def test_the_generator_takes_jittered_identities_and_the_loss_the_persons(
     assert not torch.allclose(given[0], source, atol=0.05)
     expected = (1 - F.cosine_similarity(swapped, source)).mean()
     assert float(values["loss_identity"]) == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.7])
+def test_both_networks_see_augmented_targets_and_the_embedder_the_photographs(
+    swapper_recipe: Make, embedder_file: Path, strength: float
+) -> None:
+    losses = {"adversarial": LossTerm("adversarial"), "identity": LossTerm("identity")}
+    recipe = swapper_recipe(augment_targets=strength, augment_identity=0.0, self_pairs=0, losses=losses)
+    gan = make_gan_step(recipe, embedder_file)
+    seen: dict[str, list[torch.Tensor]] = {"generator": [], "discriminator": [], "embedder": []}
+    for name, module in {
+        "generator": gan.generator,
+        "discriminator": gan.discriminator,
+        "embedder": gan.embedders[0],
+    }.items():
+        module.register_forward_pre_hook(lambda module, args, name=name: seen[name].append(args[0].detach()))
+    target, source = torch.rand(2, 4, 3, 16, 16) * 2 - 1
+    gan.backward(singles(target, source), images=0, with_r1=False)
+    given, real = seen["generator"][0], seen["discriminator"][1]
+    assert torch.equal(given, real)
+    assert torch.equal(given, target) == (strength == 0)
+    assert torch.equal(seen["embedder"][0], source)

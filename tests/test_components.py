@@ -296,6 +296,14 @@ def test_a_generator_learns_through_an_injection(row: Component, places: dict[st
             assert parameter.grad.isfinite().all(), name
 
 
+def all_have_gradients(tensors: dict[str, torch.Tensor]) -> None:
+    """Each of these has a finite gradient that is not zero everywhere."""
+    for name, tensor in tensors.items():
+        assert tensor.grad is not None, name
+        assert tensor.grad.isfinite().all(), name
+        assert tensor.grad.abs().max() > 0, name
+
+
 @every("embedder", "generator", "discriminator", "injection")
 def test_gradients_reach_every_parameter_and_input(row: Component, places: dict[str, str]) -> None:
     started = {"init_scale": 1.0} if "init_scale" in {info.name for info in row.resolve().Config.infos()} else {}
@@ -308,10 +316,7 @@ def test_gradients_reach_every_parameter_and_input(row: Component, places: dict[
     result = model(*inputs)
     (result * torch.randn_like(result)).sum().backward()
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    for name, tensor in {**named, **{f"input {i}": tensor for i, tensor in enumerate(inputs)}}.items():
-        assert tensor.grad is not None, name
-        assert tensor.grad.isfinite().all(), name
-        assert tensor.grad.abs().max() > 0, name
+    all_have_gradients({**named, **{f"input {i}": tensor for i, tensor in enumerate(inputs)}})
 
 
 @every("loss")
@@ -322,10 +327,7 @@ def test_loss_is_a_finite_scalar_with_gradients(row: Component, places: dict[str
     assert value.shape == ()
     assert value.isfinite()
     value.backward()
-    for name, tensor in {"vectors": leaf, **dict(loss.named_parameters())}.items():
-        assert tensor.grad is not None, name
-        assert tensor.grad.isfinite().all(), name
-        assert tensor.grad.abs().max() > 0, name
+    all_have_gradients({"vectors": leaf, **dict(loss.named_parameters())})
 
 
 @every("swap_loss")
@@ -336,9 +338,7 @@ def test_swap_loss_is_a_finite_scalar_of_what_it_needs(row: Component, places: d
     assert value.shape == ()
     assert value.isfinite()
     value.backward()
-    assert swapped.grad is not None
-    assert swapped.grad.isfinite().all()
-    assert swapped.grad.abs().max() > 0
+    all_have_gradients({"swapped": swapped})
 
 
 @every("embedder", "generator", "discriminator", "loss", "swap_loss", "injection")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from smoothswap.core.catalogue import available, build, describe, load_plugins, register
 from smoothswap.core.errors import ConfigError, InputError
-from smoothswap.core.files import as_path
+from smoothswap.core.files import as_path, file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +88,6 @@ def swap(
 
     generator_file, embedder = model_files(model)
     check_device(device)
-    digest = hashlib.sha256(generator_file.read_bytes()).hexdigest()
     outcome = swap_file(
         as_path(source, "the source"),
         as_path(target, "the target"),
@@ -101,7 +99,7 @@ def swap(
         landmarker=landmarker,
         overwrite=overwrite,
         mark=mark,
-        weights_hash=digest,
+        generator_file_sha256=file_sha256(generator_file),
         **keywords,
     )
     return dataclasses.replace(outcome, remark=_remark(generator_file))
@@ -231,18 +229,18 @@ def evaluate(
 
 
 def _embedder(file_or_name: Path | str | None, device: str) -> tuple[nn.Module, dict[str, str]]:
-    """An embedder in eval mode on a device, with its name and the digest of its weights."""
+    """An embedder in eval mode on a device, with its name and `weights_fingerprint`."""
     from smoothswap.core.assets import shipped
     from smoothswap.evaluation.protocol import component_name
     from smoothswap.modules.pretrained import build_pretrained, is_name
-    from smoothswap.modules.weights import weights_sha256
+    from smoothswap.modules.weights import weights_fingerprint
 
     check_device(device)
     chosen = (
         shipped(f"faceworld_64/{MODEL_FILES[1]}") if file_or_name is None else as_path(file_or_name, "the embedder")
     )
     model = build_pretrained(str(chosen)).to(device) if is_name(chosen) else load(chosen, device, kind="embedder")
-    facts = {"name": component_name(model), "weights_sha256": weights_sha256(model)}
+    facts = {"name": component_name(model), "weights_fingerprint": weights_fingerprint(model)}
     return model.eval(), facts
 
 

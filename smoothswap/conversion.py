@@ -92,7 +92,7 @@ def convert(
     file: Path | str | None,
     out: Path | str,
     *,
-    sha256: str | None = None,
+    file_sha256: str | None = None,
     options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -105,7 +105,7 @@ def convert(
         file: .pth, .pt, … (tensors only, no code in it is run) or .safetensors; for `sface` an .onnx, or None for the
             one that is installed; for `faceres` the .bin.
         out: the file to write, ending in .safetensors.
-        sha256: what the file's SHA-256 must be.
+        file_sha256: what the SHA-256 of the file's bytes must be, 64 hexadecimal digits.
         options: options of the component that its weights do not show.
         overwrite: replace `out` where it exists.
 
@@ -117,7 +117,8 @@ def convert(
         ConfigError: an option with a value that it cannot have.
         InputError: no such file, a file of another format, an `out` that exists, has another suffix or cannot
             be written.
-        CheckpointError: the file is damaged, holds code, has another SHA-256, or holds the weights of another model.
+        CheckpointError: the file is damaged, holds code, has another `file_sha256`, or holds the weights of another
+            model.
         WorkError: `out` cannot be written.
     """
     origin = _origin(name)
@@ -129,10 +130,10 @@ def convert(
 
     from smoothswap.core.catalogue import build
     from smoothswap.modules import weights
-    from smoothswap.modules.foreign_weights import check_sha256
+    from smoothswap.modules.foreign_weights import check_file_sha256
 
     _refuse_own(source)
-    digest = check_sha256(source, sha256)
+    digest = check_file_sha256(source, file_sha256)
     state = _function(origin.read)(source)
     try:
         shown = _function(origin.options)(state) if origin.options else {}
@@ -146,7 +147,7 @@ def convert(
         model.load_state_dict(_function(origin.convert)(state, model))
     except CheckpointError as error:
         raise CheckpointError(error.what, f"file: {source}", *error.facts, hint=error.hint) from error
-    notes = {"converted_from": {"origin": origin.whose, "file": source.name, "sha256": digest}}
+    notes = {"converted_from": {"origin": origin.whose, "file": source.name, "file_sha256": digest}}
     return weights.save(model, out, notes=notes)
 
 

@@ -29,7 +29,7 @@ from smoothswap.evaluation.photograph_report import (
 from smoothswap.evaluation.protocol import component_name
 from smoothswap.evaluation.sharpness import detail
 from smoothswap.modules.face_input import face_values
-from smoothswap.modules.weights import weights_sha256
+from smoothswap.modules.weights import weights_fingerprint
 from smoothswap.pipeline import Face, Landmarker, Picture, crop, cut_face, ffhq_square, swap_pictures
 from smoothswap.pipeline.embedding import declared_input
 from smoothswap.pipeline.face import build_landmarker
@@ -280,14 +280,15 @@ def _protocol(
     judges: Mapping[str, nn.Module],
     asked: Mapping[str, Any],
 ) -> dict[str, Any]:
-    trained_by = weights_sha256(embedder)
-    digests = {name: weights_sha256(judge) for name, judge in judges.items()}
+    trained_by = weights_fingerprint(embedder)
+    fingerprints = {name: weights_fingerprint(judge) for name, judge in judges.items()}
     return {
         "folder": folder.name, **asked,
-        "generator": component_name(generator), "generator_sha256": weights_sha256(generator),
+        "generator": component_name(generator), "generator_weights_fingerprint": weights_fingerprint(generator),
         "crop": str(declared_face_crop(generator)), "size": int(generator.image_size),  # type: ignore[arg-type]
-        "embedder": component_name(embedder), "embedder_sha256": trained_by, "judges": digests,
-        "judges_that_gave_the_identities": [name for name, digest in digests.items() if digest == trained_by],
+        "embedder": component_name(embedder), "embedder_weights_fingerprint": trained_by,
+        "judges_weights_fingerprint": fingerprints,
+        "judges_that_gave_the_identities": [name for name, one in fingerprints.items() if one == trained_by],
         "background": BACKGROUND, "landmarks": LANDMARKS, "sharpness": SHARPNESS,
     }  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from smoothswap.core.errors import InputError
-from smoothswap.core.files import as_path, output_folder, write_json
+from smoothswap.core.files import as_path, file_sha256, output_folder, write_json
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.data.crop_points import crop_points
@@ -105,7 +104,7 @@ def verify_pairs(
         folder: the images.
         out: folder for what is written; made where it is missing.
         embedder: gives unit vectors [B, D] and declares in `expects` which crop it takes.
-        facts: what identifies the embedder (name, digest of its weights), plain JSON values.
+        facts: what identifies the embedder (name, `weights_fingerprint`), plain JSON values.
         align: find a face in each image and cut it out by its own points; otherwise images are FFHQ crops.
         face: with `align`, which face of an image: the `largest`, or the one in its `middle`.
         landmarker: component that finds the faces.
@@ -143,7 +142,7 @@ def verify_pairs(
         out=out,
         figures=figures,
         protocol={
-            "pairs": pairs.name, "pairs_sha256": hashlib.sha256(pairs.read_bytes()).hexdigest(),
+            "pairs": pairs.name, "pairs_file_sha256": file_sha256(pairs),
             "layout": listed.layout, **settings, "score": "cosine", "accuracy": ACCURACY, "no_face": NO_FACE,
         },
         listed=listed.listed,

@@ -46,7 +46,7 @@ def test_every_row_names_a_component_and_functions_that_exist() -> None:
 
 def test_iresnet_with_depth_hash_and_notes(iresnet_file: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256(iresnet_file.read_bytes()).hexdigest()
-    out = smoothswap.convert("iresnet", str(iresnet_file), tmp_path / "arcface.safetensors", sha256=digest.upper())
+    out = smoothswap.convert("iresnet", str(iresnet_file), tmp_path / "arcface.safetensors", file_sha256=digest.upper())
     model = smoothswap.load(out)
     assert (model.config.depth, model.dim, model.training) == (18, 4, False)
     stored = torch.load(iresnet_file, weights_only=True)["state_dict_backbone"]
@@ -54,7 +54,7 @@ def test_iresnet_with_depth_hash_and_notes(iresnet_file: Path, tmp_path: Path) -
     assert weights.read(out)[0]["notes"]["converted_from"] == {
         "origin": "insightface's arcface_torch (iResNet)",
         "file": "checkpoint.pt",
-        "sha256": digest,
+        "file_sha256": digest,
     }
 
 
@@ -154,7 +154,7 @@ def test_wrong_options_and_outputs(iresnet_file: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="other shape .*fc.weight"):
         smoothswap.convert("iresnet", iresnet_file, out, options={"dim": 5})
     with pytest.raises(CheckpointError, match="not the file that was asked for"):
-        smoothswap.convert("iresnet", iresnet_file, out, sha256="ab" * 32)
+        smoothswap.convert("iresnet", iresnet_file, out, file_sha256="ab" * 32)
     with pytest.raises(InputError, match=r"does not end in \.safetensors[\s\S]*arcface\.safetensors"):
         smoothswap.convert("iresnet", iresnet_file, tmp_path / "arcface.pth")
     with pytest.raises(ConfigError, match="no file of weights is installed for 'iresnet'"):

@@ -57,7 +57,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def run(pairs: Path, images: Path, out: Path, embedder: nn.Module, **options: Any) -> Any:
-    facts = {"name": "brightness", "weights_sha256": "0"}
+    facts = {"name": "brightness", "weights_fingerprint": "0"}
     return verify_pairs(pairs, images, out, embedder=embedder, facts=facts, align=False, workers=0, **options)
 
 
@@ -71,7 +71,7 @@ def test_an_embedder_that_knows_everybody(images: Path, pairs: Path, tmp_path: P
     assert (held["listed"], held["missing"], held["failures"]) == (24, [], {})
     assert held["protocol"]["embedder"]["name"] == "brightness"
     assert held["protocol"]["pairs"] == "pairs.txt"
-    assert len(held["protocol"]["pairs_sha256"]) == 64
+    assert len(held["protocol"]["pairs_file_sha256"]) == 64
     assert sorted(path.name for path in out.iterdir()) == [
         "roc.png", "vectors.jsonl", "verification.json", "worst_pairs.png",
     ]  # fmt: skip
@@ -94,6 +94,8 @@ def test_what_was_embedded_is_not_embedded_again(images: Path, pairs: Path, tmp_
     first = run(pairs, images, out, embedder)
     assert embedder.seen == 24
     vectors = out / "vectors.jsonl"
+    assert b"weights_fingerprint" in vectors.read_bytes()
+    vectors.write_bytes(vectors.read_bytes().replace(b"weights_fingerprint", b"weights_sha256"))  # an earlier version's
     vectors.write_bytes(vectors.read_bytes()[:-40])  # as a kill in the middle of a line leaves it
     Image.new("RGB", (24, 24), (255, 255, 255)).save(images / "p3" / "1.png")  # another image of that name
     told: list[tuple[int, int]] = []

@@ -31,9 +31,15 @@ def convert(
     out: Annotated[
         Path, typer.Option("--out", "-o", help=f"Model file to write, ending in {SUFFIX}.", show_default=False)
     ] = ...,  # type: ignore[assignment]
-    sha256: Annotated[
+    file_sha256: Annotated[
         str | None,
-        typer.Option(metavar="HEX", help="What FILE's SHA-256 must be: 64 hexadecimal digits.", show_default=False),
+        typer.Option(
+            "--file-sha256",
+            "--sha256",
+            metavar="HEX",
+            help="What the SHA-256 of FILE's bytes must be: 64 hexadecimal digits.",
+            show_default=False,
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -54,5 +60,5 @@ def convert(
     from smoothswap import conversion
 
     options = conversion.parse_options(name, changes or ())
-    written = conversion.convert(name, file, out, sha256=sha256, options=options, overwrite=overwrite)
+    written = conversion.convert(name, file, out, file_sha256=file_sha256, options=options, overwrite=overwrite)
     typer.echo(f"wrote {written}")

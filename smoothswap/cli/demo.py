@@ -200,12 +200,13 @@ def _write_report(path: Path, report: SwapReport, parts: dict[str, SwapReport], 
 
 def _facts(report: SwapReport, models: Models, began: float) -> list[tuple[str, str]]:
     told = report.protocol
-    judges = {told.judge: told.judge_sha256, **told.further_judges}
+    judges = {told.judge: told.judge_weights_fingerprint, **told.further_judges_weights_fingerprint}
+    drawn_by = told.generator_weights_fingerprint
     seconds = time.perf_counter() - began
     versions = {"smoothswap": smoothswap.__version__, "torch": torch.__version__, "Python": platform.python_version()}
     return [
-        ("model", f"{models.where}: {told.generator} with {told.embedder}, weights {told.generator_sha256[:12]}"),
-        *(("judge", _judge(name, digest, told.embedder_sha256)) for name, digest in judges.items()),
+        ("model", f"{models.where}: {told.generator} with {told.embedder}, weights_fingerprint {drawn_by[:12]}"),
+        *(("judge", _judge(name, digest, told.embedder_weights_fingerprint)) for name, digest in judges.items()),
         ("pairs", f"{told.pairs}, from {told.split}, seed {told.seed}, {told.size} px"),
         ("time", f"{report.seconds:.1f} s for the swaps, {seconds:.0f} s with drawing and measuring"),
         ("machine", f"{platform.machine()}, {os.cpu_count()} cores, no GPU used"),
@@ -215,7 +216,7 @@ def _facts(report: SwapReport, models: Models, began: float) -> list[tuple[str, 
 
 def _judge(name: str, digest: str, trained_with: str) -> str:
     trained = "which trained the generator" if digest == trained_with else "no part of the generator's training"
-    return f"{name}, weights {digest[:12]}, {trained}"
+    return f"{name}, weights_fingerprint {digest[:12]}, {trained}"
 
 
 def _print_outcome(terminal: Console, photo: Photograph | None, asked: Path | bool, page: Path, seconds: float) -> None:

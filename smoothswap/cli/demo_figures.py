@@ -45,8 +45,9 @@ def print_figures(terminal: Console, report: SwapReport, parts: dict[str, SwapRe
 
 def _judges(report: SwapReport) -> str:
     told = report.protocol
-    judge = f"Judge of similarity: {told.judge}, weights {told.judge_sha256[:12]}"
+    judge = f"Judge of similarity: {told.judge}, weights_fingerprint {told.judge_weights_fingerprint[:12]}"
     if told.judge_is_independent:
         judge += ", which did not train the generator"
-    further = (f" Further judge: {name}, weights {digest[:12]}." for name, digest in told.further_judges.items())
+    digests = told.further_judges_weights_fingerprint
+    further = (f" Further judge: {name}, weights_fingerprint {digest[:12]}." for name, digest in digests.items())
     return f"{judge}.{''.join(further)}"

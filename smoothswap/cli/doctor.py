@@ -113,12 +113,14 @@ def _kernels() -> tuple[object, list[str]]:
 def _weights() -> Iterator[tuple[str, str, str, bool]]:
     from smoothswap.api import MODEL_FILES
     from smoothswap.core.assets import ROOT
+    from smoothswap.core.files import file_sha256
 
     files = [f"faceworld_64/{name}" for name in (*MODEL_FILES, "judge.safetensors")]
     for name in (*files, f"photos_128/{MODEL_FILES[0]}"):
         path = ROOT / name
         if path.is_file():
-            yield f"shipped {name}", f"sha256 {_sha256(path)}", f"{path} ({path.stat().st_size / 2**20:.1f} MiB)", True
+            size = f"{path.stat().st_size / 2**20:.1f} MiB"
+            yield f"shipped {name}", f"file_sha256 {file_sha256(path)}", f"{path} ({size})", True
         else:
             yield f"shipped {name}", "missing: reinstall smoothswap", str(path), False
 
@@ -132,12 +134,6 @@ def _landmarker(name: str) -> tuple[str, str, bool]:
     except SmoothSwapError as error:
         return f"missing: {error.what}", error.hint, False
     return "ready", "", True
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _failed_plugins() -> list[str]:

@@ -90,7 +90,8 @@ def swap(
         bool,
         typer.Option(
             "--mark/--no-mark",
-            help="Write into the picture's metadata that a model changed it, with tool, version and the weights' hash.",
+            help="Write into the picture's metadata that a model changed it, with tool, version and the generator's "
+            "file_sha256.",
         ),
     ] = True,
 ) -> None:
@@ -126,7 +127,7 @@ def inspect(
 ) -> None:
     """Tell what a picture is and what its metadata says about its making; of a model file, which model it holds.
 
-    Reads back the mark that `swap` writes: the IPTC digital source type, tool, version and the weights' hash.
+    Reads back the mark that `swap` writes: the IPTC digital source type, tool, version and file_sha256.
     A picture without a mark may still have been changed; metadata is easily removed.
     """
     from smoothswap.core.file_kind import is_safetensors
@@ -185,7 +186,7 @@ def embed(
     """Write the identity vectors of a folder of faces to one file.
 
     The file holds `vectors` (float32, one row of unit length for each picture), `paths`, `people` and `embedder` (name,
-    sha256 of the weights, crop, as JSON); numpy.load opens it. Pictures that cannot be read, and with --align those
+    weights_fingerprint, crop, as JSON); numpy.load opens it. Pictures that cannot be read, and with --align those
     without a face, are left out, counted here and listed in the file under `skipped` and `reasons`.
     """
     from smoothswap import api

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -157,6 +158,24 @@ def output_folder(path: Path, *names: str) -> None:
     make_folder(path)
     for name in names:
         check_writable(path / name)
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes, as `sha256sum` prints it: 64 hexadecimal digits.
+
+    It says that two files are the same byte for byte. Whether two models have the same weights, however they are
+    stored, is told by `smoothswap.modules.weights.weights_fingerprint`.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as cause:
+        raise InputError(
+            f"cannot read {str(path)!r}", cause.strerror or str(cause), hint="name a file that you may read"
+        ) from cause
 
 
 def json_bytes(value: Any, *, indent: int | None = None) -> bytes:

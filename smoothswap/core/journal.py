@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 
 from smoothswap.core.errors import InputError, WorkError
 from smoothswap.core.files import from_json, json_bytes, write_aside
+from smoothswap.core.old_names import EMBEDDER, renamed
 
 Row = Mapping[str, Any]
 
@@ -45,7 +46,10 @@ class Journal:
     def _read(self) -> None:
         lines = self.path.read_text("utf-8", errors="replace").splitlines()
         made = _parsed(lines[0]).get("settings") if lines else None
-        made = made if isinstance(made, dict) else None
+        if isinstance(made, dict):
+            made = {key: renamed(value, EMBEDDER) if isinstance(value, dict) else value for key, value in made.items()}
+        else:
+            made = None
         if made is not None and made != self.settings:
             differing = [key for key in {*made, *self.settings} if made.get(key) != self.settings.get(key)]
             raise InputError(

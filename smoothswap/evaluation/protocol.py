@@ -5,10 +5,14 @@ Two figures may be compared only where their protocols agree; `Protocol.differen
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Self
 
 from torch import nn
+
+from smoothswap.core.errors import InputError
+from smoothswap.core.old_names import PROTOCOL, renamed
 
 FACE = "pixels that are face in the target or in the true swap"
 OUTLINE = "pixels that are head in only one of target and true swap, grown by 1 px for each 64 px of picture"
@@ -27,11 +31,11 @@ class Protocol:
 
     Attributes:
         judge: name of the embedder that judges identity.
-        judge_sha256: digest of its weights, see `weights_sha256`.
+        judge_weights_fingerprint: of its weights, see `smoothswap.modules.weights.weights_fingerprint`.
         generator: name of the generator that is judged.
-        generator_sha256: digest of its weights.
+        generator_weights_fingerprint: of its weights.
         embedder: name of the embedder that gave the generator its identities.
-        embedder_sha256: digest of its weights.
+        embedder_weights_fingerprint: of its weights.
         pairs: number of pairs.
         split: where the pairs come from, in words; empty where the caller did not say.
         seed: seed of the pairs; None where the caller did not say.
@@ -44,15 +48,15 @@ class Protocol:
         pictures: what is done to pictures before they are compared, and how.
         shares: how the shares of the true change are formed.
         sharpness: how sharpness is formed.
-        further_judges: digest of the weights of each further judge of identity, by its name.
+        further_judges_weights_fingerprint: of each further judge of identity, by its name.
     """
 
     judge: str
-    judge_sha256: str
+    judge_weights_fingerprint: str
     generator: str
-    generator_sha256: str
+    generator_weights_fingerprint: str
     embedder: str
-    embedder_sha256: str
+    embedder_weights_fingerprint: str
     pairs: int
     split: str
     seed: int | None
@@ -65,22 +69,42 @@ class Protocol:
     pictures: str = PICTURES
     shares: str = SHARES
     sharpness: str = SHARPNESS
-    further_judges: dict[str, str] = field(default_factory=dict, hash=False)
+    further_judges_weights_fingerprint: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def judge_is_independent(self) -> bool:
         """Whether the judge is another model than the embedder that the generator was trained with."""
-        return self.judge_sha256 != self.embedder_sha256
+        return self.judge_weights_fingerprint != self.embedder_weights_fingerprint
 
     def differences(self, other: Protocol) -> tuple[str, ...]:
         """The fields in which two protocols differ, the models that are judged left aside; empty: comparable."""
-        judged = ("generator", "generator_sha256", "embedder", "embedder_sha256")
+        judged = ("generator", "generator_weights_fingerprint", "embedder", "embedder_weights_fingerprint")
         names = [entry.name for entry in fields(self) if entry.name not in judged]
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The protocol that `to_dict` gave, also as an earlier version wrote it into a report.
+
+        Raises:
+            InputError: fields that are missing or unknown.
+        """
+        given = renamed(values, PROTOCOL)
+        known = {entry.name: entry.default is MISSING and entry.default_factory is MISSING for entry in fields(cls)}
+        missing = [name for name, needed in known.items() if needed and name not in given]
+        unknown = [name for name in given if name not in known]
+        if missing or unknown:
+            raise InputError(
+                "these are not the fields of a protocol",
+                *(f"missing: {name}" for name in missing),
+                *(f"unknown: {name}" for name in unknown),
+                hint='give what lies under "protocol" in the report of a swap model',
+            )
+        return cls(**given)
 
 
 def component_name(module: nn.Module) -> str:

@@ -24,7 +24,7 @@ from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.thresholds import CHANCE, Thresholds
 from smoothswap.modules.face_input import to_face_input
 from smoothswap.modules.outputs import check_swapped
-from smoothswap.modules.weights import weights_sha256
+from smoothswap.modules.weights import weights_fingerprint
 
 
 @takes_numpy_scalars
@@ -91,18 +91,18 @@ def swap_report(
                 watch(scene, swapped)
     protocol = Protocol(
         judge=component_name(judge),
-        judge_sha256=weights_sha256(judge),
+        judge_weights_fingerprint=weights_fingerprint(judge),
         generator=component_name(generator),
-        generator_sha256=weights_sha256(generator),
+        generator_weights_fingerprint=weights_fingerprint(generator),
         embedder=component_name(embedder),
-        embedder_sha256=weights_sha256(embedder),
+        embedder_weights_fingerprint=weights_fingerprint(embedder),
         pairs=count,
         split=split,
         seed=seed,
         size=size,
         supersample=supersample,
         crop=str(crop),
-        further_judges={name: weights_sha256(other) for name, other in further.items()},
+        further_judges_weights_fingerprint={name: weights_fingerprint(other) for name, other in further.items()},
     )
     measured = {answer: Measured.cat(parts[answer]) for answer in ANSWERS}
     warnings = _warnings(protocol, measured["true_swap"])
@@ -122,11 +122,12 @@ def _likeness(judge: nn.Module, answers: dict[str, Tensor], crop: FaceCrop) -> d
 
 def _warnings(protocol: Protocol, true_swap: Measured) -> tuple[str, ...]:
     limits = Thresholds()
-    first = (protocol.judge, protocol.judge_sha256, true_swap.likeness, limits.nearest_rate)
-    further = ((name, digest, true_swap.further[name], CHANCE) for name, digest in protocol.further_judges.items())
+    first = (protocol.judge, protocol.judge_weights_fingerprint, true_swap.likeness, limits.nearest_rate)
+    digests = protocol.further_judges_weights_fingerprint
+    further = ((name, digest, true_swap.further[name], CHANCE) for name, digest in digests.items())
     found = []
     for name, digest, likeness, limit in (first, *further):
-        if digest == protocol.embedder_sha256:
+        if digest == protocol.embedder_weights_fingerprint:
             found.append(
                 f"the judge ({name}, {digest[:12]}) is the embedder that trained the generator: its similarities only "
                 "show that the generator fools it"
@@ -137,7 +138,7 @@ def _warnings(protocol: Protocol, true_swap: Measured) -> tuple[str, ...]:
                 f"the judge {name} finds only {number(rate, '%')} of the true swaps nearer to their source than to "
                 f"their target: on these pairs no swap can be expected to reach its limit of {number(limit, '%')}"
             )
-    if protocol.judge_sha256 in protocol.further_judges.values():
+    if protocol.judge_weights_fingerprint in protocol.further_judges_weights_fingerprint.values():
         found.append(f"a further judge has the weights of the judge ({protocol.judge}): it gives no second opinion")
     return tuple(found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 
 from smoothswap.core.errors import CheckpointError, InputError
 from smoothswap.core.file_kind import unreadable
+from smoothswap.core.files import file_sha256
 
 # What training scripts call the model's state dict inside a checkpoint, in the order in which they are looked for.
 WRAPPERS = ("state_dict", "model_state_dict", "state_dict_backbone", "model", "backbone", "net", "module")
@@ -52,8 +52,8 @@ def read_foreign(path: Path | str) -> dict[str, torch.Tensor]:
     return _without_prefixes(_unwrapped(content, path))
 
 
-def check_sha256(path: Path | str, expected: str | None) -> str:
-    """The SHA-256 of a file, 64 hexadecimal digits; compared with `expected` where that is given.
+def check_file_sha256(path: Path | str, expected: str | None) -> str:
+    """The `file_sha256` of a file; compared with `expected` where that is given.
 
     Raises:
         InputError: there is no such file, or `expected` is no SHA-256.
@@ -65,13 +65,12 @@ def check_sha256(path: Path | str, expected: str | None) -> str:
     wanted = None if expected is None else expected.strip().lower().removeprefix("sha256:")
     if wanted is not None and (len(wanted) != 64 or set(wanted) - set("0123456789abcdef")):
         raise InputError(f"{expected!r} is no SHA-256", hint="Give all of its 64 hexadecimal digits.")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     if wanted is not None and digest != wanted:
         raise CheckpointError(
             f"{str(path)!r} is not the file that was asked for",
-            f"SHA-256 expected: {wanted}",
-            f"SHA-256 found:    {digest} ({path.stat().st_size:,} bytes)",
+            f"file_sha256 expected: {wanted}",
+            f"file_sha256 found:    {digest} ({path.stat().st_size:,} bytes)",
             hint="Fetch it again, from where the expected digest was published.",
         )
     return digest

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
-from smoothswap.core.files import as_path
-from smoothswap.modules.weights import read_header
+from smoothswap.core.files import as_path, file_sha256
+from smoothswap.modules.weights import read, weights_fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +21,16 @@ class ModelDescription:
         header: `kind`, `name`, `provider`, `config`, `versions`, `notes` and perhaps `packages`.
         tensors: how many there are.
         numbers: how many numbers they hold.
+        file_sha256: of the file's bytes.
+        weights_fingerprint: of the weights, rounded to half precision; the model has the same one.
     """
 
     path: Path
     header: Mapping[str, Any]
     tensors: int
     numbers: int
+    file_sha256: str
+    weights_fingerprint: str
 
     def __str__(self) -> str:
         header = self.header
@@ -39,6 +40,7 @@ class ModelDescription:
             f"{self.path}: {header['kind']} {header['name']} of {header.get('provider') or 'an unknown provider'}",
             size + (f", written by {versions}" if versions else ""),
         ]
+        lines += [f"file_sha256: {self.file_sha256}", f"weights_fingerprint: {self.weights_fingerprint}"]
         if header.get("packages"):
             lines.append(f"needs the packages: {', '.join(header['packages'])}")
         for title in ("config", "notes"):
@@ -49,17 +51,22 @@ class ModelDescription:
 
 
 def describe_file(path: Path | str) -> ModelDescription:
-    """Read what a model file says of itself; its tensors are counted, not loaded.
+    """Read what a model file says of itself, and the two digests that tell it from others.
 
     Raises:
         InputError: there is no such file.
         CheckpointError: it is damaged, something else, or does not say which model it holds.
     """
     path = as_path(path, "a model file")
-    header = read_header(path)
-    with safe_open(path, framework="pt") as file:
-        shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 (no mapping)
-    return ModelDescription(path=path, header=header, tensors=len(shapes), numbers=sum(map(math.prod, shapes)))
+    header, state = read(path)
+    return ModelDescription(
+        path=path,
+        header=header,
+        tensors=len(state),
+        numbers=sum(tensor.numel() for tensor in state.values()),
+        file_sha256=file_sha256(path),
+        weights_fingerprint=weights_fingerprint(state),
+    )
 
 
 def _shown(value: Any) -> str:

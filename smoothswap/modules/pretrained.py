@@ -48,7 +48,7 @@ def embedder_path(file_or_name: Path | str) -> Path:
     if not is_name(file_or_name):
         return Path(file_or_name)
     built = build_pretrained(str(file_or_name))
-    file = cache_folder() / "embedders" / f"{file_or_name}-{weights.weights_sha256(built)[:16]}.safetensors"
+    file = cache_folder() / "embedders" / f"{file_or_name}-{weights.weights_fingerprint(built)[:16]}.safetensors"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         weights.save(built, file)

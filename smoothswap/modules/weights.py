@@ -30,6 +30,7 @@ from smoothswap.core.errors import (
 from smoothswap.core.file_kind import unreadable
 from smoothswap.core.files import as_path, from_json, write_aside
 from smoothswap.core.hookspecs import PROJECT
+from smoothswap.core.old_names import current_notes
 
 KEY = "smoothswap"
 _NAMED_KIND = "injection"  # the only kind of component that options of models name
@@ -157,6 +158,8 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             *(f"{key} cannot be {header[key]!r}"[:_SHOWN] for key in wrong),
             hint="fetch the file again",
         )
+    if "notes" in header:
+        header["notes"] = current_notes(header["notes"])
     return header  # type: ignore[no-any-return]
 
 
@@ -226,16 +229,21 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, where: str) -> 
     module.load_state_dict(dict(state), strict=True)
 
 
-def weights_sha256(module: nn.Module) -> str:
-    """Digest of a model's weights and buffers: names, shapes and values.
+def weights_fingerprint(model: nn.Module | Mapping[str, Tensor]) -> str:
+    """SHA-256 of a model's weights and buffers: names, shapes and values rounded to half precision.
 
-    Values are rounded to half precision first, so that a model keeps its digest when it is stored in half.
+    It says that two models have the same weights: of a model, of its state dict, and of either stored in half precision
+    it is the same. The SHA-256 of a file's bytes is `smoothswap.core.files.file_sha256`.
+
+    Args:
+        model: a module, or its state dict.
 
     Returns:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    for name, value in sorted(state.items()):
         value = value.detach().cpu()
         value = value.to(torch.float16) if value.is_floating_point() else value
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())

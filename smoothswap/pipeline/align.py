@@ -48,7 +48,7 @@ class AlignReport:
         skipped: photographs that an earlier run had finished.
         failures: photographs without a crop, and why.
         seconds: how long it took.
-        origin: files in `folder` that say where the photographs came from, with their sha256.
+        origin: files in `folder` that say where the photographs came from, with their `file_sha256`.
         unread: sub-folders that could not be read, and why.
         left_out: files that are no pictures: their number by suffix.
     """
@@ -89,7 +89,7 @@ class AlignReport:
             "skipped": self.skipped,
             "failures": dict(self.failures),
             "seconds": round(self.seconds, 3),
-            "origin": dict(self.origin),
+            "origin_file_sha256": dict(self.origin),
             "unread": dict(self.unread),
             "left_out": dict(self.left_out),
         }

@@ -48,7 +48,8 @@ class Inspection:
         lines.append(f"digital source type: {self.mark.source_type}")
         if self.swapped:
             lines.append("  parts of the picture were made by a trained model")
-        named = {"tool": self.mark.tool, "version": self.mark.version, "weights sha256": self.mark.weights_sha256}
+        digest = self.mark.generator_file_sha256
+        named = {"tool": self.mark.tool, "version": self.mark.version, "file_sha256 of the generator": digest}
         return "\n".join([*lines, *(f"{name}: {value}" for name, value in named.items() if value)])
 
 

@@ -21,7 +21,7 @@ _ABOUT = f"{{{xmp.RDF}}}about"
 _SOURCE_TYPE = f"{{{xmp.IPTC}}}DigitalSourceType"
 _SYSTEM = f"{{{xmp.IPTC}}}AISystemUsed"
 _VERSION = f"{{{xmp.IPTC}}}AISystemVersionUsed"
-_WEIGHTS = f"{{{_OURS}}}WeightsSha256"
+_WEIGHTS = f"{{{_OURS}}}WeightsSha256"  # published under this name; it holds the file_sha256 of the generator's file
 _REPLACED = (_SOURCE_TYPE, _SYSTEM, _VERSION, _WEIGHTS, xmp.ORIENTATION)
 
 LARGEST = 60_000
@@ -36,13 +36,13 @@ class Mark:
         source_type: IPTC digital source type, a URI.
         tool: program that made the change.
         version: its version.
-        weights_sha256: hash of the generator's weights.
+        generator_file_sha256: SHA-256 of the bytes of the generator's file (`smoothswap.core.files.file_sha256`).
     """
 
     source_type: str | None = SOURCE_TYPE
     tool: str | None = TOOL
     version: str | None = __version__
-    weights_sha256: str | None = None
+    generator_file_sha256: str | None = None
 
 
 class IptcMarker:
@@ -76,7 +76,8 @@ class IptcMarker:
                     description.remove(child)
         ours = ET.SubElement(rdf, f"{{{xmp.RDF}}}Description", {_ABOUT: ""})
         values = {
-            _SOURCE_TYPE: mark.source_type, _SYSTEM: mark.tool, _VERSION: mark.version, _WEIGHTS: mark.weights_sha256
+            _SOURCE_TYPE: mark.source_type, _SYSTEM: mark.tool, _VERSION: mark.version,
+            _WEIGHTS: mark.generator_file_sha256,
         }  # fmt: skip
         for name, value in values.items():
             if value is not None:
@@ -88,10 +89,10 @@ class IptcMarker:
         rdf = xmp.parse(packet)
         if rdf is None:
             return None
-        source_type, tool, version, weights = (_value(rdf, name) for name in _REPLACED[:4])
+        source_type, tool, version, digest = (_value(rdf, name) for name in _REPLACED[:4])
         if source_type is None:
             return None
-        return Mark(source_type=source_type, tool=tool, version=version, weights_sha256=weights)
+        return Mark(source_type=source_type, tool=tool, version=version, generator_file_sha256=digest)
 
 
 def _value(rdf: ET.Element, name: str) -> str | None:

@@ -181,7 +181,7 @@ def swap_file(
     overwrite: bool = False,
     quality: int = 95,
     mark: bool = True,
-    weights_hash: str | None = None,
+    generator_file_sha256: str | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> SwapOutcome:
     """`swap_pictures` from file to file: `out` is written whole or not at all, and says what it is.
@@ -205,7 +205,7 @@ def swap_file(
         overwrite: replace `out` where it exists.
         quality: 1 to 100, for JPEG and WebP.
         mark: write the IPTC mark into the picture's metadata.
-        weights_hash: sha256 of the generator's weights, for the mark.
+        generator_file_sha256: SHA-256 of the bytes of the generator's file, for the mark.
         max_megapixels: larger pictures are refused before they are decoded.
 
     Raises:
@@ -229,7 +229,7 @@ def swap_file(
         stop_similarity=stop_similarity,
         batch_size=batch_size,
     )
-    said = Mark(weights_sha256=weights_hash) if mark else None
+    said = Mark(generator_file_sha256=generator_file_sha256) if mark else None
     xmp = None if said is None else IptcMarker(IptcMarker.Config()).packet(said, result.picture.xmp)
     result.picture.write(out, overwrite=overwrite, quality=quality, xmp=xmp)
     return SwapOutcome(out=out, result=result, mark=said)

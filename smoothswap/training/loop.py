@@ -179,7 +179,7 @@ class Loop:
             RunLog(folder, start=self.images, total=recipe.images, progress=progress) if self._first else SilentLog()
         )
         for origin in self._origins:
-            if origin["files"]:
+            if origin["file_sha256"]:
                 messages = [*messages, f"photographs of {origin['folder']}: see {', '.join(origin['files'])} there"]
         self.log.say(f"training on {work.described()}; {self._rates()}")
         if self.images:

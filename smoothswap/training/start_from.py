@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from smoothswap.core.catalogue import describe
 from smoothswap.core.config import Options
 from smoothswap.core.errors import CheckpointError, ConfigError, InputError, SmoothSwapError
-from smoothswap.core.files import as_path, from_json, write_aside
+from smoothswap.core.files import as_path, file_sha256, from_json, write_aside
+from smoothswap.core.old_names import FILE, renamed
 from smoothswap.core.option_text import as_words
 from smoothswap.modules import weights
 
@@ -186,7 +186,7 @@ def keep_start(files: Mapping[str, Path], folder: Path) -> None:
         files: the files by what starts from them, such as `{"embedder": path}`; none leaves no record.
         folder: the run's folder.
     """
-    record = {what: {"file": path.name, "sha256": _sha256(path)} for what, path in files.items()}
+    record = {what: {"file": path.name, "file_sha256": file_sha256(path)} for what, path in files.items()}
     if not record:
         (folder / STARTED_FROM).unlink(missing_ok=True)  # of a run that never began
         return
@@ -195,7 +195,7 @@ def keep_start(files: Mapping[str, Path], folder: Path) -> None:
 
 
 def kept_start(folder: Path) -> dict[str, dict[str, str]]:
-    """The record of `keep_start`: `file` and `sha256` by what started from it; empty where nothing did.
+    """The record of `keep_start`: `file` and `file_sha256` by what started from it; empty where nothing did.
 
     Raises:
         CheckpointError: the record cannot be read.
@@ -203,7 +203,8 @@ def kept_start(folder: Path) -> dict[str, dict[str, str]]:
     path = folder / STARTED_FROM
     try:
         record: dict[str, dict[str, str]] = from_json(path.read_text(encoding="utf-8"))
-        return {what: {"file": each["file"], "sha256": each["sha256"]} for what, each in record.items()}
+        files = {what: renamed(each, FILE) for what, each in record.items()}
+        return {what: {key: each[key] for key in ("file", "file_sha256")} for what, each in files.items()}
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
@@ -212,8 +213,3 @@ def kept_start(folder: Path) -> dict[str, dict[str, str]]:
             str(cause),
             hint="it only records what the run started from: without the file the run goes on",
         ) from cause
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

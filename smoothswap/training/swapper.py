@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +14,9 @@ from torch.optim import Optimizer
 
 from smoothswap.core.errors import CheckpointError, ConfigError
 from smoothswap.core.face_crop import FFHQ, FaceCrop
-from smoothswap.core.files import as_path, write_aside
+from smoothswap.core.files import as_path, file_sha256, write_aside
 from smoothswap.core.interfaces import FaceDataset
+from smoothswap.core.old_names import CHECKPOINT, renamed
 from smoothswap.core.progress import progress_shown
 from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.losses.swap_batch import Need
@@ -146,14 +146,10 @@ def _starts(start_from: Path | str | None) -> dict[str, Path]:
 
 def _keep_copy(file: Path, copy: Path) -> None:
     """Put the embedder beside the generator, which is of no use without it."""
-    if copy.exists() and _sha256(copy) == _sha256(file):
+    if copy.exists() and file_sha256(copy) == file_sha256(file):
         return
     with write_aside(copy) as aside:
         shutil.copyfile(file, aside)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class SwapperWork:
@@ -188,7 +184,8 @@ class SwapperWork:
             )
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         files = [embedder_file, *map(Path, recipe.identity_embedders)]
-        self.embedder_hash, *self.judge_hashes = (_sha256(file) if file.is_file() else "" for file in files)
+        digests = [file_sha256(file) if file.is_file() else "" for file in files]
+        self.embedder_file_sha256, *self.identity_embedders_file_sha256 = digests
         # The data come last, since rendering them may take half an hour: what can be refused is refused before.
         share_out(recipe, fabric.world_size)
         has = _declared(recipe)
@@ -311,8 +308,8 @@ class SwapperWork:
             **{name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "data": self.data.state(),
             "health": self.health.state(),
-            "embedder_hash": self.embedder_hash,
-            "judge_hashes": self.judge_hashes,
+            "embedder_file_sha256": self.embedder_file_sha256,
+            "identity_embedders_file_sha256": self.identity_embedders_file_sha256,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -323,18 +320,21 @@ class SwapperWork:
         Raises:
             CheckpointError: weights that do not fit, or another embedder than the run's.
         """
-        if state["embedder_hash"] != self.embedder_hash:
+        state = renamed(state, CHECKPOINT)
+        embedder = state["embedder_file_sha256"]
+        if embedder != self.embedder_file_sha256:
             raise CheckpointError(
                 "the run was started with another embedder",
-                f"sha256 {state['embedder_hash'][:12]}… then, {self.embedder_hash[:12]}… now",
+                f"file_sha256 {embedder[:12]}… then, {self.embedder_file_sha256[:12]}… now",
                 hint="resume without naming an embedder: the run has its own copy",
             )
         # Checkpoints of earlier versions do not say who judged.
-        if state.get("judge_hashes", self.judge_hashes) != self.judge_hashes:
+        judges = state.get("identity_embedders_file_sha256", self.identity_embedders_file_sha256)
+        if judges != self.identity_embedders_file_sha256:
             raise CheckpointError(
                 "the run was started with other identity_embedders",
-                *(f"{file}: sha256 {_sha256(Path(file))[:12]}…" for file in self.recipe.identity_embedders),
-                f"sha256 then: {', '.join(digest[:12] + '…' for digest in state['judge_hashes']) or 'none'}",
+                *(f"{file}: file_sha256 {file_sha256(Path(file))[:12]}…" for file in self.recipe.identity_embedders),
+                f"file_sha256 then: {', '.join(digest[:12] + '…' for digest in judges) or 'none'}",
                 hint="name the files that it was started with, or start a new run in another folder",
             )
         added = {"discriminator", "discriminator_optimizer"} - state.keys()
@@ -349,7 +349,7 @@ class SwapperWork:
 
     def save_weights(self, folder: Path, notes: Mapping[str, Any]) -> Path:
         """Write the averaged generator and, where there is one, the discriminator."""
-        notes = {**notes, "embedder_sha256": self.embedder_hash}
+        notes = {**notes, "embedder_file_sha256": self.embedder_file_sha256}
         if self.discriminator is None:  # one of an earlier part of the run is no longer the run's
             (folder / DISCRIMINATOR).unlink(missing_ok=True)
         else:

@@ -10,7 +10,6 @@ what is unpacked is an aligned folder again. The embedder goes in as float16. Mo
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import sys
@@ -23,7 +22,7 @@ import torch
 from PIL import Image
 
 from smoothswap.core.errors import InputError, SmoothSwapError
-from smoothswap.core.files import write_aside
+from smoothswap.core.files import file_sha256, write_aside
 from smoothswap.core.journal import read_rows
 from smoothswap.data.crop_points import MANIFEST, crop_points
 from smoothswap.data.origin import REPORT, origin_of
@@ -71,7 +70,11 @@ def pack(folder: Path, out: Path, embedder: str, size: int, quality: int) -> int
             lines.append(json.dumps({"source": name, "stamp": [0, 0], "crops": [{**known[name], "file": packed}]}))
         _add(tar, f"{FOLDER}/{MANIFEST}", ("\n".join(lines) + "\n").encode())
         origin = origin_of(folder)
-        _add(tar, f"{FOLDER}/{REPORT}", json.dumps({"folder": origin["folder"], "origin": origin["files"]}).encode())
+        _add(
+            tar,
+            f"{FOLDER}/{REPORT}",
+            json.dumps({"folder": origin["folder"], "origin_file_sha256": origin["file_sha256"]}).encode(),
+        )
         _add(tar, EMBEDDER, _embedder(embedder))
         _add(tar, NAME, embedder.encode() if is_name(embedder) else b"")
         if (needed := tar.offset) > LARGEST:
@@ -90,10 +93,8 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
     """
     folder, embedder, mark = run / FOLDER, run / f"packed-{EMBEDDER}", run / f"{FOLDER}.sha256"
     try:
-        with tar.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
         if mark.is_file():
-            if mark.read_text("utf-8") != digest:
+            if mark.read_text("utf-8") != file_sha256(tar):
                 raise InputError(f"{str(run)!r} has the photographs of another tar", hint="name another run folder")
             return folder, embedder
         with tempfile.TemporaryDirectory(dir=run) as aside, tarfile.open(tar) as opened:
@@ -101,7 +102,7 @@ def unpack(tar: Path, run: Path) -> tuple[Path, Path]:
             (Path(aside) / EMBEDDER).rename(embedder)
             (Path(aside) / NAME).rename(run / NAME)
             (Path(aside) / FOLDER).rename(folder)
-        mark.write_text(digest, "utf-8")
+        mark.write_text(file_sha256(tar), "utf-8")
     except (OSError, EOFError, tarfile.TarError) as cause:
         raise InputError(
             f"{str(tar)!r} cannot be unpacked", str(cause), hint="make it with tests/benchmarks/pack_photographs.py"

@@ -30,7 +30,7 @@ def test_errors_are_one_paragraph(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     for words, said in (
         (("iresnet", weights), "missing ("),
-        (("iresnet", weights, "--sha256", "00" * 32), "SHA-256 found"),
+        (("iresnet", weights, "--file-sha256", "00" * 32), "file_sha256 found"),
         (("iresnet", weights, "--set", "depth=19"), "depth"),
         (("iresnet",), "no file of weights is installed"),
         (("arcface", weights), "iresnet: insightface"),

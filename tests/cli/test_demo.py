@@ -89,7 +89,7 @@ def test_an_untrained_model_fails_and_the_report_says_so(shown: Path) -> None:
     assert report["protocol"]["split"] == "held-out people and held-out groups"
     assert report["figures"]["copy_target"]["nearest_rate"] == 0.0
     assert report["figures"]["copy_source"]["nearest_rate"] == 1.0
-    assert set(report["protocol"]["further_judges"]) == {"sface"}
+    assert set(report["protocol"]["further_judges_weights_fingerprint"]) == {"sface"}
     assert report["figures"]["copy_source"]["nearest_rate_sface"] == 1.0
     assert report["criteria"]["sharpness"]["upper_limit"] == pytest.approx(1 / report["criteria"]["sharpness"]["limit"])
     assert set(report["kinds"]) == {"held-out people", "held-out groups", ALIKE}
@@ -129,7 +129,7 @@ def test_a_second_run_replaces_the_first(model: Path, tmp_path: Path, capsys: py
     assert "copy the source" in printed
     assert "Not reached: " in printed
     assert "which did not train the generator" in printed
-    assert "Further judge: sface, weights " in printed
+    assert "Further judge: sface, weights_fingerprint " in printed
     assert "asked of source and target of one colouring" in printed
 
 
@@ -191,7 +191,7 @@ def test_without_the_second_judge_the_demo_says_so_and_goes_on(
     assert "of 10 criteria hold" in page.said
     report = json.loads((tmp_path / "report.json").read_text())
     assert told in report["warnings"]
-    assert report["protocol"]["further_judges"] == {}
+    assert report["protocol"]["further_judges_weights_fingerprint"] == {}
     assert "nearest_rate_sface" not in report["criteria"]
 
 

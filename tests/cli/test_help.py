@@ -50,7 +50,7 @@ def test_the_top_names_every_command() -> None:
         (("faceworld",), ["--size", "x>=", "--seed"]),
         (("train", "swapper"), ["--embedder", "--set", "--resume", "x>=1", "bf16", "faceworld_64"]),
         (("train", "swapper"), ["--for", "TIME", "1h30m", "--data", "FOLDER", "143"]),
-        (("convert",), ["sface", "--sha256", "--set", ".safetensors"]),
+        (("convert",), ["sface", "--file-sha256", "--set", ".safetensors"]),
         (("demo",), ["x>=1", "default: demo"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,10 @@ def test_inspect_describes_a_model_file(run: Run, file: str, says: list[str]) ->
     model = smoothswap.load(ROOT / f"{file}.safetensors")
     state = model.state_dict()
     assert f"{sum(value.numel() for value in state.values()):,} numbers in {len(state)} tensors" in outcome.out
+    assert f"\nfile_sha256: {hashlib.sha256((ROOT / f'{file}.safetensors').read_bytes()).hexdigest()}\n" in outcome.out
+    assert f"\nweights_fingerprint: {weights.weights_fingerprint(model)}\n" in outcome.out
+    assert '"sha256"' not in outcome.out
+    assert "embedder_sha256" not in outcome.out
 
 
 def test_inspect_of_a_model_file_of_another_name_and_of_others(run: Run, tmp_path: Path) -> None:

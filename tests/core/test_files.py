@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,15 @@ import pytest
 
 import smoothswap
 from smoothswap.core.errors import InputError, SmoothSwapError, WorkError
-from smoothswap.core.files import as_path, check_writable, from_json, output_folder, write_aside, write_json
+from smoothswap.core.files import (
+    as_path,
+    check_writable,
+    file_sha256,
+    from_json,
+    output_folder,
+    write_aside,
+    write_json,
+)
 
 
 def test_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -156,3 +165,16 @@ def test_a_name_that_is_too_long(name: str) -> None:
     with pytest.raises(InputError, match="the target cannot be .*\n  File name too long") as error:
         as_path(name, "the target")
     assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"x" * 3_000_000])
+def test_file_sha256_is_of_the_bytes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.bin").write_bytes(content)
+    assert file_sha256(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
+    assert file_sha256(str(tmp_path / "a.bin")) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["missing.bin", "", "missing/a.bin"])
+def test_file_sha256_of_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        file_sha256(tmp_path / name)

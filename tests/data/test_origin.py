@@ -23,9 +23,15 @@ def test_files_that_say_so(tmp_path: Path, name: str) -> None:
 def test_crops_are_from_where_they_were_cut(tmp_path: Path) -> None:
     crops = tmp_path / "crops"
     crops.mkdir()
-    assert origin_of(crops) == {"folder": "crops", "files": {}}
-    (crops / REPORT).write_text(json.dumps({"folder": "/somewhere/portraits", "origin": {"manifest.csv": "ab"}}))
-    assert origin_of(crops) == {"folder": "portraits", "files": {"manifest.csv": "ab"}}
+    assert origin_of(crops) == {"folder": "crops", "file_sha256": {}}
+    (crops / REPORT).write_text(
+        json.dumps({"folder": "/somewhere/portraits", "origin_file_sha256": {"manifest.csv": "ab"}})
+    )
+    assert origin_of(crops) == {"folder": "portraits", "file_sha256": {"manifest.csv": "ab"}}
+    (crops / REPORT).write_text(
+        json.dumps({"folder": "portraits", "origin": {"LICENSE": "cd"}})
+    )  # an earlier version's
+    assert origin_of(crops) == {"folder": "portraits", "file_sha256": {"LICENSE": "cd"}}
     for damaged in ("{", "[]", json.dumps({"folder": "x"})):
         (crops / REPORT).write_text(damaged)
         assert origin_of(crops)["folder"] == "crops"
@@ -33,4 +39,4 @@ def test_crops_are_from_where_they_were_cut(tmp_path: Path) -> None:
 
 def test_each_folder_once(tmp_path: Path) -> None:
     parts = [{"folder": str(tmp_path)}, {"groups": 2}, {"folder": str(tmp_path)}, {"folder": str(tmp_path / "gone")}]
-    assert origins(parts) == [{"folder": tmp_path.name, "files": {}}]
+    assert origins(parts) == [{"folder": tmp_path.name, "file_sha256": {}}]

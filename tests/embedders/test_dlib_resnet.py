@@ -10,8 +10,8 @@ import torch
 from skimage.data import astronaut
 
 import smoothswap
-from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import weights_sha256
+from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.evaluation import weights_fingerprint
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
 needs_dlib = pytest.mark.skipif(not INSTALLED, reason="needs the extra landmarks68")
@@ -47,5 +47,5 @@ def test_shapes_gradients_and_identity() -> None:
         network(torch.rand(1, 3, 150, 150, requires_grad=True))
     with pytest.raises(ArgumentError):
         network(torch.rand(1, 3, 112, 112))
-    assert weights_sha256(network) == weights_sha256(smoothswap.build("dlib_resnet"))
-    assert weights_sha256(network) != weights_sha256(torch.nn.Identity())
+    assert weights_fingerprint(network) == weights_fingerprint(smoothswap.build("dlib_resnet"))
+    assert weights_fingerprint(network) != weights_fingerprint(torch.nn.Identity())

@@ -8,7 +8,7 @@ import torch
 from evaluation.planted import PAIRS, SIZE, Knows, Recites, confused_judge, knowing_judge, pairs, report, scene
 
 from smoothswap.core.errors import ArgumentError
-from smoothswap.evaluation import Scene, Thresholds, swap_report, weights_sha256
+from smoothswap.evaluation import Scene, Thresholds, swap_report, weights_fingerprint
 from smoothswap.evaluation.fidelity import CEILING
 
 
@@ -168,11 +168,13 @@ def test_further_judges_are_part_of_the_protocol(world: Scene, judge: Knows, tmp
     other = confused_judge()
     told = report(world.target, world, judge, further_judges={"other": other}, batch_size=4)
     stored = json.loads(told.save(tmp_path / "report.json").read_text())
-    assert stored["protocol"]["further_judges"] == {"other": weights_sha256(other)}
+    assert stored["protocol"]["further_judges_weights_fingerprint"] == {"other": weights_fingerprint(other)}
     assert stored["criteria"]["nearest_rate_other"]["passed"] is False
     assert stored["figures"]["true_swap"]["nearest_rate_other"] == 0.0
     assert stored["pairs"][0]["to_target_other"] == 1.0
-    assert "further_judges" in told.protocol.differences(report(world.target, world, judge).protocol)
+    assert "further_judges_weights_fingerprint" in told.protocol.differences(
+        report(world.target, world, judge).protocol
+    )
 
 
 def test_the_same_judge_twice_is_no_second_opinion(world: Scene, judge: Knows) -> None:

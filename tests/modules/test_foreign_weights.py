@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from smoothswap.core.errors import CheckpointError, InputError
-from smoothswap.modules.foreign_weights import check_sha256, read_foreign
+from smoothswap.modules.foreign_weights import check_file_sha256, read_foreign
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2)}
 
@@ -124,8 +124,8 @@ def test_sha256(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(b"smooth")
     digest = hashlib.sha256(b"smooth").hexdigest()
-    assert check_sha256(file, None) == check_sha256(file, f"  {digest.upper()} ") == digest
+    assert check_file_sha256(file, None) == check_file_sha256(file, f"  {digest.upper()} ") == digest
     with pytest.raises(CheckpointError, match=rf"expected: {'0' * 64}[\s\S]*found:    {digest} \(6 bytes\)"):
-        check_sha256(file, "0" * 64)
+        check_file_sha256(file, "0" * 64)
     with pytest.raises(InputError, match="no SHA-256"):
-        check_sha256(file, digest[:40])
+        check_file_sha256(file, digest[:40])

@@ -191,7 +191,7 @@ def test_the_report_says_where_the_photographs_came_from(photographs: Path, tmp_
     report = align_folder(copy, tmp_path / "told", size=16, workers=1, landmarker="test_bright")
     assert list(report.origin) == ["manifest.csv"]
     assert f"says manifest.csv in {copy}" in str(report)
-    assert origin_of(tmp_path / "told") == {"folder": "photographs", "files": dict(report.origin)}
+    assert origin_of(tmp_path / "told") == {"folder": "photographs", "file_sha256": dict(report.origin)}
 
 
 def _bytes_name(folder: Path, name: bytes) -> Path:

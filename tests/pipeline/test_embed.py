@@ -168,7 +168,7 @@ def test_the_middle_face_is_taken_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_the_shipped_embedder_and_files_of_other_models(folder: Path, tmp_path: Path) -> None:
     report = smoothswap.embed(folder, tmp_path / "v.npz", workers=0)
     about = json.loads(str(load(report.out)["embedder"]))
-    assert (about["name"], about["size"], len(about["weights_sha256"])) == ("small_resnet", 64, 64)
+    assert (about["name"], about["size"], len(about["weights_fingerprint"])) == ("small_resnet", 64, 64)
     vectors = load(report.out)["vectors"]
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]  # two reds are nearer than red and green
     smoothswap.save(smoothswap.build("stylegan2_64"), tmp_path / "d.safetensors")

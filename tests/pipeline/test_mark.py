@@ -26,10 +26,10 @@ OTHERS = b"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 @pytest.mark.parametrize("bits", [8, 16])
 def test_mark_survives_every_format(tmp_path: Path, suffix: str, bits: int) -> None:
     picture = Picture(pixels=np.full((16, 16, 3), 99, {8: np.uint8, 16: np.uint16}[bits]))
-    path = picture.write(tmp_path / f"a{suffix}", xmp=MARKER.packet(Mark(weights_sha256=WEIGHTS)))
+    path = picture.write(tmp_path / f"a{suffix}", xmp=MARKER.packet(Mark(generator_file_sha256=WEIGHTS)))
     found = inspect_file(path)
     assert found.swapped
-    assert found.mark == Mark(weights_sha256=WEIGHTS)
+    assert found.mark == Mark(generator_file_sha256=WEIGHTS)
     assert found.mark.tool == "smoothswap"
     assert found.mark.version == smoothswap.__version__
     for word in ("compositeWithTrainedAlgorithmicMedia", WEIGHTS, smoothswap.__version__, "16 × 16"):
@@ -89,5 +89,5 @@ def test_unmarked_and_unreadable_files(tmp_path: Path, astronaut_file: Path) -> 
 def test_a_huge_packet_does_not_push_the_mark_out(tmp_path: Path) -> None:
     huge = OTHERS.replace(b"Jane Doe", b"J" * 70_000)
     picture = Picture(pixels=np.zeros((8, 8, 3), np.uint8))
-    path = picture.write(tmp_path / "a.jpg", xmp=MARKER.packet(Mark(weights_sha256=WEIGHTS), huge))
-    assert inspect_file(path).mark == Mark(weights_sha256=WEIGHTS)
+    path = picture.write(tmp_path / "a.jpg", xmp=MARKER.packet(Mark(generator_file_sha256=WEIGHTS), huge))
+    assert inspect_file(path).mark == Mark(generator_file_sha256=WEIGHTS)

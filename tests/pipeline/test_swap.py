@@ -66,12 +66,12 @@ def test_file_to_file(
         generator=inverting,
         embedder=embedder,
         landmarker=finder,
-        weights_hash="ab" * 32,
+        generator_file_sha256="ab" * 32,
     )
     assert outcome.out == out
     assert inspect_file(out).mark == outcome.mark
     assert outcome.mark is not None
-    assert outcome.mark.weights_sha256 == "ab" * 32
+    assert outcome.mark.generator_file_sha256 == "ab" * 32
     assert "swapped 1 of 1 faces" in str(outcome)
     with pytest.raises(InputError, match="exists"):
         swap_file(astronaut_file, astronaut_file, out, generator=inverting, embedder=embedder, landmarker=finder)

@@ -24,7 +24,7 @@ from smoothswap.training import (
     train_embedder,
     train_swapper,
 )
-from smoothswap.training.checkpoint import LAST, PREVIOUS, read_checkpoint
+from smoothswap.training.checkpoint import LAST, PREVIOUS, load_checkpoint, read_checkpoint, save_checkpoint
 from smoothswap.training.embedder import EmbedderWork
 from smoothswap.training.loop import Loop
 
@@ -276,6 +276,34 @@ def test_another_second_embedder_cannot_either(
         changed = dataclasses.replace(longer, identity_embedders=(str(other),))
         train_swapper(changed, tmp_path / "run", resume=True, **CPU)
     assert train_swapper(longer, tmp_path / "run", resume=True, **CPU).images == 8
+
+
+def test_a_checkpoint_of_an_earlier_version_knows_its_embedders(
+    tmp_path: Path, swapper_recipe: Callable[..., SwapperRecipe], embedder_file: Path
+) -> None:
+    import smoothswap
+
+    judge, run = tmp_path / "judge.safetensors", tmp_path / "run"
+    smoothswap.save(smoothswap.load(embedder_file), judge)
+    recipe = swapper_recipe(images=4, identity_embedders=(str(judge),))
+    train_swapper(recipe, run, embedder=embedder_file, **CPU)
+    state, _ = load_checkpoint(run)
+    work = state["work"]
+    work["embedder_hash"] = work.pop("embedder_file_sha256")
+    work["judge_hashes"] = work.pop("identity_embedders_file_sha256")
+    save_checkpoint(state, run)
+    model = smoothswap.load(judge)
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    (tmp_path / "other").mkdir()
+    smoothswap.save(model, tmp_path / "other" / judge.name)
+    longer = dataclasses.replace(recipe, images=8)
+    other = dataclasses.replace(longer, identity_embedders=(str(tmp_path / "other" / judge.name),))
+    with pytest.raises(CheckpointError, match=r"other identity_embedders[\s\S]*file_sha256 then"):
+        train_swapper(other, run, resume=True, **CPU)
+    with pytest.raises(CheckpointError, match=r"another embedder\n *file_sha256"):
+        train_swapper(longer, run, embedder=tmp_path / "other" / judge.name, resume=True, **CPU)
+    assert train_swapper(longer, run, resume=True, **CPU).images == 8
 
 
 def test_another_embedder_cannot_take_over_a_run(

@@ -70,7 +70,8 @@ def test_the_embedder_and_its_average_start_from_it(
     _, state = weights.read(trained)
     for module in seen:
         assert all(torch.equal(module[key], state[key]) for key in state)
-    record = {"embedder": {"file": "embedder.safetensors", "sha256": hashlib.sha256(trained.read_bytes()).hexdigest()}}
+    digest = hashlib.sha256(trained.read_bytes()).hexdigest()
+    record = {"embedder": {"file": "embedder.safetensors", "file_sha256": digest}}
     assert weights.read(run / "embedder.safetensors")[0]["notes"]["started_from"] == record
     # The record outlives a resumption, which does not start from the model again.
     train_embedder(embedder_recipe(images=16), run, resume=True, **CPU)
@@ -78,7 +79,7 @@ def test_the_embedder_and_its_average_start_from_it(
     assert weights.read(run / "embedder.safetensors")[0]["notes"]["started_from"] == record
     # And from that run another one starts.
     train_embedder(embedder_recipe(images=8), tmp_path / "next", start_from=run, **CPU)
-    taken = kept_start(tmp_path / "next")["embedder"]["sha256"]
+    taken = kept_start(tmp_path / "next")["embedder"]["file_sha256"]
     assert taken == hashlib.sha256((run / "embedder.safetensors").read_bytes()).hexdigest()
 
 
@@ -88,6 +89,11 @@ def test_without_a_start_nothing_is_recorded(tmp_path: Path, embedder_recipe: Ca
     train_embedder(embedder_recipe(images=8), tmp_path / "run", **CPU)
     assert "started_from" not in weights.read(tmp_path / "run" / "embedder.safetensors")[0]["notes"]
     assert kept_start(tmp_path / "run") == {}
+
+
+def test_the_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "started_from.json").write_text('{"generator": {"file": "g", "sha256": "ab"}}', encoding="utf-8")
+    assert kept_start(tmp_path) == {"generator": {"file": "g", "file_sha256": "ab"}}
 
 
 def test_what_does_not_fit_is_named_and_stays_as_it_was(tmp_path: Path, trained: Path) -> None:

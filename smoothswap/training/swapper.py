@@ -116,7 +116,8 @@ def train_swapper(
         ):
             work = SwapperWork(recipe, fabric, embedder_file, starts)
             if fabric.global_rank == 0:
-                _keep_copy(embedder_file, out / EMBEDDER)
+                if not (resume and (out / EMBEDDER).is_file()):  # another one is refused, and must not take its place
+                    _keep_copy(embedder_file, out / EMBEDDER)
                 if not resume:
                     keep_start(work.starts, out)
                 keep_recipe(recipe, out)

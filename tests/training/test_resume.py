@@ -320,3 +320,5 @@ def test_another_embedder_cannot_take_over_a_run(
         train_swapper(
             swapper_recipe(images=8), tmp_path / "run", embedder=tmp_path / "g.safetensors", resume=True, **CPU
         )
+    assert (tmp_path / "run" / "embedder.safetensors").read_bytes() == embedder_file.read_bytes()
+    assert train_swapper(swapper_recipe(images=8), tmp_path / "run", resume=True, **CPU).images == 8

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from smoothswap.evaluation.photograph_report import PhotographReport
-    from smoothswap.pipeline import EmbedReport, SwapOutcome
+    from smoothswap.pipeline import EmbedReport, Marker, SwapOutcome
     from smoothswap.verify_pairs import PairReport
 
 __all__ = [
@@ -56,6 +56,7 @@ def swap(
     landmarker: str = "yunet",
     overwrite: bool = False,
     mark: bool = True,
+    marker: str | Marker = "iptc",
     device: str = "cpu",
     **keywords: Any,
 ) -> SwapOutcome:
@@ -71,7 +72,8 @@ def swap(
         source_face: which face of the source, 0 for the largest.
         landmarker: component that finds the faces.
         overwrite: replace `out` where it exists.
-        mark: write into the picture what it is (IPTC digital source type, tool, weights).
+        mark: write into the picture what it is.
+        marker: component that writes it, or its name; `iptc` writes IPTC's digital source type, tool and weights.
         device: where the models run.
         keywords: passed on to `smoothswap.pipeline.swap_file`.
 
@@ -99,6 +101,7 @@ def swap(
         landmarker=landmarker,
         overwrite=overwrite,
         mark=mark,
+        marker=marker,
         generator_file_sha256=file_sha256(generator_file),
         **keywords,
     )

@@ -94,6 +94,7 @@ def swap(
             "file_sha256.",
         ),
     ] = True,
+    marker: Annotated[str, typer.Option(help="How --mark writes it; see `smoothswap list --kind marker`.")] = "iptc",
 ) -> None:
     """Put the person of SOURCE into the picture TARGET.
 
@@ -117,6 +118,7 @@ def swap(
         feather=feather,
         overwrite=overwrite,
         mark=mark,
+        marker=marker,
         device=device,
     )
     typer.echo(outcome)
@@ -124,6 +126,10 @@ def swap(
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A picture (PNG, JPEG, WebP, TIFF) or a model file.")],
+    marker: Annotated[
+        str,
+        typer.Option(help="How a picture's mark is read: by the marker that wrote it, as `swap --marker` names it."),
+    ] = "iptc",
 ) -> None:
     """Tell what a picture is and what its metadata says about its making; of a model file, which model it holds.
 
@@ -139,7 +145,7 @@ def inspect(
         return
     from smoothswap.pipeline import inspect_file
 
-    typer.echo(inspect_file(file))
+    typer.echo(inspect_file(file, marker=marker))
 
 
 def embed(

@@ -22,8 +22,8 @@ from smoothswap.core.files import as_path, check_writable, write_aside
 from smoothswap.images.bits import to_bits
 from smoothswap.pipeline.metadata import XMP_TIFF_TAG, as_stored, chunks_to_write
 from smoothswap.pipeline.picture import Picture
+from smoothswap.pipeline.xmp import LARGEST
 
-_APP1_LIMIT = 65_000  # a JPEG segment holds 65,533 bytes, of which its label takes some
 _XMP_KEY = "XML:com.adobe.xmp"
 
 
@@ -122,9 +122,9 @@ def _on_white(picture: Picture) -> Picture:
 def _jpeg(picture: Picture, quality: int, xmp: bytes | None) -> bytes:
     file = io.BytesIO()
     more: dict[str, Any] = {}
-    if picture.exif and len(picture.exif) < _APP1_LIMIT:
+    if picture.exif and len(picture.exif) < LARGEST:
         more["exif"] = picture.exif
-    if xmp and len(xmp) < _APP1_LIMIT:
+    if xmp and len(xmp) < LARGEST:
         more["xmp"] = xmp
     if picture.dpi and all(0.5 < dots < 65_535 for dots in picture.dpi):
         more["dpi"] = picture.dpi

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smoothswap.core.scalars import takes_numpy_scalars
-from smoothswap.pipeline.mark import SOURCE_TYPE, IptcMarker, Mark
+from smoothswap.pipeline.mark import SOURCE_TYPE, Mark, Marker, build_marker
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
 
 
@@ -54,12 +54,22 @@ class Inspection:
 
 
 @takes_numpy_scalars
-def inspect_file(path: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS) -> Inspection:
+def inspect_file(
+    path: Path | str, *, marker: str | Marker = "iptc", max_megapixels: float = MAX_MEGAPIXELS
+) -> Inspection:
     """Read a picture and what its XMP metadata says about its making.
+
+    Args:
+        path: the file.
+        marker: component that reads the mark, or its name; the one that wrote it.
+        max_megapixels: larger pictures are refused before they are decoded.
 
     Raises:
         InputError: the file is no picture, or damaged.
+        UnknownNameError: no such marker.
+        PluginError: a marker of a plugin that cannot be imported.
     """
+    reader = build_marker(marker)
     picture = Picture.read(path, max_megapixels=max_megapixels)
     return Inspection(
         path=Path(path),
@@ -69,5 +79,5 @@ def inspect_file(path: Path | str, *, max_megapixels: float = MAX_MEGAPIXELS) ->
         grey=picture.grey,
         alpha=picture.alpha is not None,
         profile=picture.icc is not None,
-        mark=IptcMarker(IptcMarker.Config()).read(picture.xmp),
+        mark=reader.read(picture.xmp),
     )

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from smoothswap import __version__
 from smoothswap.core.config import Options, option
+from smoothswap.core.errors import PluginError
 from smoothswap.pipeline import xmp
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -23,9 +25,6 @@ _SYSTEM = f"{{{xmp.IPTC}}}AISystemUsed"
 _VERSION = f"{{{xmp.IPTC}}}AISystemVersionUsed"
 _WEIGHTS = f"{{{_OURS}}}WeightsSha256"  # published under this name; it holds the file_sha256 of the generator's file
 _REPLACED = (_SOURCE_TYPE, _SYSTEM, _VERSION, _WEIGHTS, xmp.ORIENTATION)
-
-LARGEST = 60_000
-"""Bytes of an XMP packet that still leave room for the mark in one segment of a JPEG."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,36 @@ class Mark:
     tool: str | None = TOOL
     version: str | None = __version__
     generator_file_sha256: str | None = None
+
+
+@runtime_checkable
+class Marker(Protocol):
+    """Says in a picture's XMP metadata how it was made, and reads it back (component kind `marker`)."""
+
+    def packet(self, mark: Mark, existing: bytes | None = None) -> bytes:
+        """The XMP packet to write into a picture that says `mark`; `existing` is the packet that it has."""
+
+    def read(self, packet: bytes | None) -> Mark | None:
+        """What an XMP packet says; None where it says nothing, or there is none."""
+
+
+def build_marker(marker: str | Marker) -> Marker:
+    """The marker itself, or the component of that name.
+
+    Raises:
+        UnknownNameError: no such marker.
+        PluginError: it cannot be imported, or has not the methods of a marker.
+    """
+    from smoothswap.core.catalogue import build
+
+    built = build(marker, kind="marker") if isinstance(marker, str) else marker
+    if not isinstance(built, Marker):
+        raise PluginError(
+            f"the marker {marker!r} is none" if isinstance(marker, str) else f"{type(marker).__name__} is no marker",
+            f"class: {type(built).__name__}",
+            hint="give it the methods of smoothswap.pipeline.Marker: packet and read",
+        )
+    return built
 
 
 class IptcMarker:
@@ -65,8 +94,7 @@ class IptcMarker:
             existing: the packet that the picture has; one that cannot be read is replaced, and one too large for a
                 JPEG as well: the mark must not be what is lost.
         """
-        fits = existing is None or len(existing) < LARGEST
-        rdf = xmp.parse(existing) if self.config.keep and fits else None
+        rdf = xmp.parse(existing) if self.config.keep else None
         if rdf is None:
             rdf = ET.Element(f"{{{xmp.RDF}}}RDF")
         for description in rdf:
@@ -82,7 +110,8 @@ class IptcMarker:
         for name, value in values.items():
             if value is not None:
                 ET.SubElement(ours, name).text = value
-        return xmp.serialise(rdf)
+        packet = xmp.serialise(rdf)
+        return packet if len(packet) < xmp.LARGEST or existing is None else self.packet(mark)
 
     def read(self, packet: bytes | None) -> Mark | None:
         """What an XMP packet says; None where it names no digital source type."""

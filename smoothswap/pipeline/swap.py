@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
+from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, PluginError, WorkError
 from smoothswap.core.face_crop import declared_face_crop
 from smoothswap.core.scalars import takes_numpy_scalars
 from smoothswap.pipeline.embedding import declared_input
@@ -22,9 +22,10 @@ from smoothswap.pipeline.encode import check_output
 from smoothswap.pipeline.face import Face, Landmarker, build_landmarker
 from smoothswap.pipeline.face_template import crop_square, cut_face
 from smoothswap.pipeline.ffhq import Crop, crop
-from smoothswap.pipeline.mark import IptcMarker, Mark
+from smoothswap.pipeline.mark import Mark, Marker, build_marker
 from smoothswap.pipeline.paste import FEATHER, match_colour, paste
 from smoothswap.pipeline.picture import MAX_MEGAPIXELS, Picture
+from smoothswap.pipeline.xmp import LARGEST
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -181,6 +182,7 @@ def swap_file(
     overwrite: bool = False,
     quality: int = 95,
     mark: bool = True,
+    marker: str | Marker = "iptc",
     generator_file_sha256: str | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> SwapOutcome:
@@ -204,15 +206,19 @@ def swap_file(
         batch_size: as above.
         overwrite: replace `out` where it exists.
         quality: 1 to 100, for JPEG and WebP.
-        mark: write the IPTC mark into the picture's metadata.
+        mark: write into the picture's metadata what it is.
+        marker: component that writes it, or its name.
         generator_file_sha256: SHA-256 of the bytes of the generator's file, for the mark.
         max_megapixels: larger pictures are refused before they are decoded.
 
     Raises:
         InputError: a picture that cannot be read, or an `out` that cannot be written to; and those of `swap_pictures`.
+        UnknownNameError: no such marker.
+        PluginError: a marker of a plugin that cannot be imported, or gives no packet that a picture can hold.
         WorkError: writing failed, for instance on a full disk.
     """
     out = check_output(out, overwrite=overwrite)  # before the work, not after it
+    writer = build_marker(marker)
     result = swap_pictures(
         Picture.read(source, max_megapixels=max_megapixels),
         Picture.read(target, max_megapixels=max_megapixels),
@@ -230,9 +236,21 @@ def swap_file(
         batch_size=batch_size,
     )
     said = Mark(generator_file_sha256=generator_file_sha256) if mark else None
-    xmp = None if said is None else IptcMarker(IptcMarker.Config()).packet(said, result.picture.xmp)
+    xmp = None if said is None else _packet(writer, said, result.picture.xmp)
     result.picture.write(out, overwrite=overwrite, quality=quality, xmp=xmp)
     return SwapOutcome(out=out, result=result, mark=said)
+
+
+def _packet(marker: Marker, mark: Mark, existing: bytes | None) -> bytes:
+    packet: object = marker.packet(mark, existing)
+    if isinstance(packet, bytes) and len(packet) < LARGEST:
+        return packet
+    gave = f"{len(packet):,} bytes" if isinstance(packet, bytes) else f"a value of type {type(packet).__name__}"
+    raise PluginError(
+        f"the marker {type(marker).__name__} gave no XMP packet that a picture can hold",
+        f"its method packet gave {gave}",
+        hint=f"let it return fewer than {LARGEST:,} bytes, or take --marker iptc",
+    )
 
 
 def _find(picture: Picture, finder: Landmarker, role: str) -> list[Face]:

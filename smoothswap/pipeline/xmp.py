@@ -21,6 +21,9 @@ for _prefix, _space in {
 }.items():  # fmt: skip
     ET.register_namespace(_prefix, _space)
 
+LARGEST = 65_000
+"""Bytes of a packet, not reached: a segment of a JPEG holds 65,533, of which its label takes some."""
+
 # Properties that hold pictures, or describe pictures that lie behind the first one in the file and are gone with it:
 # thumbnails, depth and gain maps, motion photographs, the maker's notes of a phone.
 _PICTURE_SPACES = (

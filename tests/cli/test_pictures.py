@@ -27,6 +27,8 @@ REMARK = "the model was trained on rendered heads of {} px: not for photographs"
     ("words", "given"),
     [
         ([], {"keep_detail": True, "colour_transfer": False, "feather": FEATHER}),
+        (["--marker", "words"], {"mark": True, "marker": "words"}),
+        (["--no-mark"], {"mark": False, "marker": "iptc"}),
         (["--no-keep-detail", "--feather", "0"], {"keep_detail": False, "colour_transfer": False, "feather": 0.0}),
         (["--colour-transfer", "--feather", "0.5"], {"keep_detail": True, "colour_transfer": True, "feather": 0.5}),
     ],
@@ -38,6 +40,16 @@ def test_options_reach_the_pipeline(
     monkeypatch.setattr(api, "swap", lambda *_, **options: seen.update(options))
     assert run("swap", "a.png", "b.png", "-o", "c.png", *words).code == 0
     assert {name: seen[name] for name in given} == given
+
+
+def test_a_marker_that_is_none(run: Run, tmp_path: Path) -> None:
+    outcome = run("inspect", ASTRONAUT, "--marker", "itpc")
+    assert outcome.code == 2
+    assert "Did you mean 'iptc'" in outcome.err
+    outcome = run("swap", ASTRONAUT, ASTRONAUT, "-o", tmp_path / "out.png", "--marker", "iptv")
+    assert outcome.code == 2
+    assert "unknown marker 'iptv'" in outcome.err
+    assert not (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize("feather", ["0.6", "-0.1"])

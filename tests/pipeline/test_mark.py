@@ -86,8 +86,9 @@ def test_unmarked_and_unreadable_files(tmp_path: Path, astronaut_file: Path) -> 
         inspect_file(tmp_path / "a.png")
 
 
-def test_a_huge_packet_does_not_push_the_mark_out(tmp_path: Path) -> None:
-    huge = OTHERS.replace(b"Jane Doe", b"J" * 70_000)
+@pytest.mark.parametrize("length", [59_000, 64_000, 64_600, 70_000])
+def test_a_huge_packet_does_not_push_the_mark_out(tmp_path: Path, length: int) -> None:
+    huge = OTHERS.replace(b"Jane Doe", b"J" * length)
     picture = Picture(pixels=np.zeros((8, 8, 3), np.uint8))
     path = picture.write(tmp_path / "a.jpg", xmp=MARKER.packet(Mark(generator_file_sha256=WEIGHTS), huge))
     assert inspect_file(path).mark == Mark(generator_file_sha256=WEIGHTS)

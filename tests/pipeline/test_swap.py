@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,9 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, WorkError
+from smoothswap.core import catalogue
+from smoothswap.core.config import Options, option
+from smoothswap.core.errors import ArgumentError, InputError, NoFaceError, PluginError, UnknownNameError, WorkError
 from smoothswap.core.interfaces import FaceInput
-from smoothswap.pipeline import inspect_file, swap_file, swap_pictures
+from smoothswap.pipeline import Mark, inspect_file, swap_file, swap_pictures
 from smoothswap.pipeline.detect import YuNet
 from smoothswap.pipeline.face import Face, Landmarker
 from smoothswap.pipeline.ffhq import ffhq_square
@@ -80,6 +85,86 @@ def test_file_to_file(
             "no.png", astronaut_file, tmp_path / "b.png", generator=inverting, embedder=embedder, landmarker=finder
         )
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+
+
+class Words:
+    """A marker of somebody else: a line of text, read back by its first word."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        word: str = option("changed", "what the line begins with")
+
+    def __init__(self, config: Config) -> None:
+        self.word = config.word
+
+    def packet(self, mark: Mark, existing: bytes | None = None) -> bytes:
+        text = f"{self.word} {mark.tool} {mark.generator_file_sha256}"
+        return (
+            b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+            b'<rdf:Description rdf:about="" xmlns:w="urn:words" w:said="' + text.encode() + b'"/></rdf:RDF></x:xmpmeta>'
+        )
+
+    def read(self, packet: bytes | None) -> Mark | None:
+        found = re.search(rf'said="{self.word} (\w+) (\w+)"', (packet or b"").decode())
+        return None if found is None else Mark(tool=found[1], generator_file_sha256=found[2])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+@pytest.mark.parametrize("options", [{}, {"word": "altered"}])
+def test_a_registered_marker_by_its_name(
+    tmp_path: Path,
+    astronaut_file: Path,
+    inverting: nn.Module,
+    embedder: nn.Module,
+    finder: Landmarker,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+    options: dict[str, str],
+) -> None:
+    monkeypatch.setattr(catalogue, "CATALOGUE", catalogue.Catalogue())
+    catalogue.register("words", kind="marker", defaults=options)(Words)
+    out = tmp_path / f"out{suffix}"
+    models: dict[str, Any] = {"generator": inverting, "embedder": embedder, "landmarker": finder}
+    outcome = swap_file(astronaut_file, astronaut_file, out, **models, marker="words", generator_file_sha256="ab" * 32)
+    found = inspect_file(out, marker="words").mark
+    assert found == outcome.mark
+    assert found is not None
+    assert found.generator_file_sha256 == "ab" * 32
+    assert inspect_file(out).mark is None, "the usual marker did not write it"
+    assert inspect_file(out, marker=Words(Words.Config(**options))).mark == found
+
+
+@pytest.mark.parametrize(
+    ("marker", "error", "said"),
+    [
+        ("itpc", UnknownNameError, "unknown marker 'itpc'. Did you mean 'iptc'"),
+        ("yunet", UnknownNameError, "unknown marker 'yunet'"),
+        (object(), PluginError, "object is no marker"),
+        (None, PluginError, "NoneType is no marker"),
+    ],
+)
+def test_what_is_no_marker_is_refused_before_the_work(
+    tmp_path: Path, inverting: nn.Module, embedder: nn.Module, marker: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        swap_file("none.png", "none.png", tmp_path / "a.png", generator=inverting, embedder=embedder, marker=marker)
+    with pytest.raises(error, match=said):
+        inspect_file("none.png", marker=marker)
+
+
+@pytest.mark.parametrize(
+    ("packet", "said"), [("text", "type str"), (None, "NoneType"), (b"x" * 70_000, "70,000 bytes")]
+)
+def test_a_packet_that_no_picture_holds(
+    tmp_path: Path, astronaut_file: Path, inverting: nn.Module, embedder: nn.Module, finder: Landmarker, packet: Any,
+    said: str,
+) -> None:  # fmt: skip
+    marker = Words(Words.Config())
+    marker.packet = lambda *_: packet  # type: ignore[method-assign]
+    models: dict[str, Any] = {"generator": inverting, "embedder": embedder, "landmarker": finder}
+    with pytest.raises(PluginError, match=said):
+        swap_file(astronaut_file, astronaut_file, tmp_path / "a.jpg", **models, marker=marker)
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_faces_by_index_and_all(

@@ -193,11 +193,6 @@ _COMPONENTS = (
         needs=needed("photos", "landmarks68"),
     ),
     _row(
-        "metric", "identity_similarity", "evaluation.similarity:IdentitySimilarity", "cosine to the source by a judge"
-    ),
-    _row("metric", "psnr_gain", "evaluation.fidelity:PsnrGain", "nearer to the true swap than the target was, dB"),
-    _row("metric", "background_psnr", "evaluation.fidelity:BackgroundPsnr", "how well the background is kept, dB"),
-    _row(
         "marker",
         "iptc",
         "pipeline.mark:IptcMarker",

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from smoothswap.cli.console import console, table
+from smoothswap.core.component import KINDS
 
 if TYPE_CHECKING:
     from smoothswap.core.component import Component, Description
     from smoothswap.core.config import OptionInfo
     from smoothswap.core.plugins import PluginInfo
-
-KINDS = "embedder, generator, discriminator, loss, swap_loss, injection, dataset, landmarker, metric, marker"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_components(
-    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {KINDS}.", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.", show_default=False)] = None,
 ) -> None:
     """List every component that can be built, shipped or from plugins.
 

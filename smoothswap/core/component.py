@@ -22,7 +22,6 @@ KINDS = (
     "injection",
     "dataset",
     "landmarker",
-    "metric",
     "marker",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothswap.evaluation.criteria import Criterion, number
 from smoothswap.evaluation.estimates import Share
-from smoothswap.evaluation.fidelity import BackgroundPsnr, PsnrGain, psnr
+from smoothswap.evaluation.fidelity import psnr
 from smoothswap.evaluation.gradient_consistency import gradient_consistency
 from smoothswap.evaluation.identification import Identification, identify
 from smoothswap.evaluation.measured import Likeness, Measured
@@ -21,7 +21,7 @@ from smoothswap.evaluation.protocol import Protocol
 from smoothswap.evaluation.report import SwapReport
 from smoothswap.evaluation.scene import Scene, draw_scene
 from smoothswap.evaluation.sharpness import detail
-from smoothswap.evaluation.similarity import IdentitySimilarity, nearer_to_source, similarity
+from smoothswap.evaluation.similarity import nearer_to_source, similarity
 from smoothswap.evaluation.smoothness import Walk, alignment, pairs_of_two_people, slerp, uniformity, walk
 from smoothswap.evaluation.swap_report import embed, swap_report
 from smoothswap.evaluation.thresholds import AlikeThresholds, Thresholds
@@ -38,5 +38,4 @@ __all__ = [
     "swap_report", "SwapReport", "Measured", "Likeness", "Share",
     "Criterion", "Thresholds", "AlikeThresholds", "number", "Protocol", "weights_fingerprint",
     "Scene", "draw_scene",
-    "IdentitySimilarity", "PsnrGain", "BackgroundPsnr",
 ]  # fmt: skip

@@ -7,14 +7,11 @@ mask is above one half.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError
 
 PEAK = 2.0
@@ -108,52 +105,6 @@ def outline(head: Tensor, other: Tensor, margin: int = 1) -> Tensor:
     """
     differs = ((head > 0.5) != (other > 0.5)).float()
     return F.max_pool2d(differs, 2 * margin + 1, stride=1, padding=margin)
-
-
-class PsnrGain:
-    """Metric: how much nearer to the true swap than doing nothing (copying the target) or pasting the source.
-
-    Below 0 dB the swap is worse than the copy, whatever a judge says of it.
-    """
-
-    unit = "dB"
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
-        """Options."""
-
-        over: Literal["target", "source"] = option("target", "the picture whose copy is the baseline")
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(
-        self, swapped: Tensor, source: Tensor, target: Tensor, truth: Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        """Pictures, each [B, 3, S, S], and where to look [B, 1, S, S] → gain in dB [B]."""
-        baseline = target if self.config.over == "target" else source
-        return psnr(swapped, truth, mask) - psnr(baseline, truth, mask)
-
-
-class BackgroundPsnr:
-    """Metric: PSNR against the target where neither its head nor the true swap's is; what must stay as it was."""
-
-    unit = "dB"
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
-        """Options."""
-
-        margin: int = option(0, "pixels around the heads that are left out as well", at_least=0)
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(self, swapped: Tensor, target: Tensor, *heads: Tensor) -> Tensor:
-        """Pictures [B, 3, S, S] and head masks, each [B, 1, S, S] → dB [B]; NaN where heads fill the picture."""
-        margin = self.config.margin
-        grown = F.max_pool2d(union(*heads), 2 * margin + 1, stride=1, padding=margin)
-        return psnr(swapped, target, background(grown))
 
 
 def _check(a: Tensor, b: Tensor, mask: Tensor | None) -> None:

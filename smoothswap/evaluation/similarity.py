@@ -6,12 +6,8 @@ something beside those of `fidelity`. B faces, D identity dimensions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from torch import Tensor
 
-from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ArgumentError
 from smoothswap.modules.cosines import TIE, sum_in_order, unit_vectors
 
@@ -46,25 +42,3 @@ def nearer_to_source(swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
         ArgumentError: the shapes differ or are not [B, D].
     """
     return similarity(swapped, source) > similarity(swapped, target) + TIE
-
-
-class IdentitySimilarity:
-    """Metric: how much a swapped face is like the source (or like the target) to a judge.
-
-    The judge should not be the embedder that trained the generator: its loss already rewards fooling that one.
-    """
-
-    unit = "cosine"
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(Options):
-        """Options."""
-
-        reference: Literal["source", "target"] = option("source", "the person to compare with")
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(self, swapped: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """Identity vectors of swap, source and target, each [B, D] → cosines [B]."""
-        return similarity(swapped, source if self.config.reference == "source" else target)

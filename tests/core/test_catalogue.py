@@ -54,10 +54,10 @@ def test_registering_a_taken_name_names_both() -> None:
 
 def test_same_name_in_two_kinds_asks_which() -> None:
     register("half", kind="loss")(Half)
-    register("half", kind="metric")(Half)
-    with pytest.raises(UnknownNameError, match="kind='loss' or kind='metric'"):
+    register("half", kind="swap_loss")(Half)
+    with pytest.raises(UnknownNameError, match="kind='loss' or kind='swap_loss'"):
         build("half")
-    assert build("half", kind="metric").smoothswap_component.kind == "metric"
+    assert build("half", kind="swap_loss").smoothswap_component.kind == "swap_loss"
 
 
 def test_unknown_names_suggest() -> None:

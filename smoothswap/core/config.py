@@ -128,8 +128,14 @@ class Options:
 
     @classmethod
     def parse(cls, name: str, text: str) -> Any:
-        """Turn the text of option `name` from a command line into its value: `1,2,2` for tuples, `none` for None."""
+        """Turn the text of option `name` from a command line into its value: `1,2,2` for tuples, `none` for None.
+
+        `NAME.KEY` is one entry of an option that is a mapping; its value has the type of the mapping's values.
+        """
         hints = typing.get_type_hints(cls)
+        head, dot, _ = name.partition(".")
+        if dot and is_mapping(hints.get(head)):
+            hints[name] = typing.get_args(hints[head])[1]
         if name not in hints:
             raise _unknown(cls, name, hints)
         try:
@@ -138,6 +144,7 @@ class Options:
             raise ConfigError(
                 f"option {name!r} of {_owner(cls)} cannot be {text!r}",
                 f"{name}: {_type_name(hints[name])}",
+                hint=f"give one entry: {name}.KEY=VALUE" if is_mapping(hints[name]) else "",
             ) from cause
 
     @classmethod
@@ -163,6 +170,12 @@ class Options:
     def to_dict(self) -> dict[str, Any]:
         """The options as plain values that JSON can hold (tuples become lists)."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def is_mapping(hint: Any) -> bool:
+    """Whether a type is `Mapping[K, V]`."""
+    origin = typing.get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 _PATHS = re.compile(r"(?<!['\w])(?:[a-z_]\w*\.)+([A-Z]\w*)")  # of classes, before their names
@@ -211,7 +224,7 @@ def _fit(value: Any, hint: Any) -> Any:
         return value if value in args else _WRONG
     if origin is tuple:
         return _fit_tuple(value, args)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+    if is_mapping(hint):
         return {key: plain(item) for key, item in value.items()} if isinstance(value, Mapping) else _WRONG
     if hint is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -256,7 +269,7 @@ def _parse(text: str, hint: Any) -> Any:
         return words[text.lower()]
     if hint in (int, float):
         return hint(text)
-    if hint is str:
+    if hint in (str, Any):
         return text
     raise ValueError(text)
 

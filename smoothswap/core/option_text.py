@@ -1,7 +1,8 @@
 """Options of components in the words of a command line, those of a component inside another one as well.
 
 An option may name a component (`injection`) whose own options are a mapping beside it (`injection_options`). Then
-`injection_options.epsilon=1e-4` is read as the type that the named component gives to `epsilon`.
+`injection_options.epsilon=1e-4` is read as the type that the named component gives to `epsilon`. An
+entry of any other option that is a mapping is read as the type of the mapping's values.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def with_option(row: Component, options: Mapping[str, Any], name: str, text: str
     config: type[Options] = row.resolve().Config
     head, dot, key = name.partition(".")
     owners = _owners(config)
+    known: dict[str, Any] = {info.name: info.default for info in config.infos()} | {**row.defaults, **options}
+    if dot and head not in owners and isinstance(known.get(head), Mapping):
+        return {**options, head: {**known[head], key: config.parse(name, text)}}
     if not dot or head not in owners:
         inner = next((mapping for mapping, (owner, _) in owners.items() if owner == head), None)
         if dot and inner is not None:
@@ -40,7 +44,6 @@ def with_option(row: Component, options: Mapping[str, Any], name: str, text: str
         changed = {**options, name: config.parse(name, text)}
         return changed if inner is None else _kept(changed, inner, CATALOGUE.find(changed[head], owners[inner][1]))
     owner, kind = owners[head]
-    known: dict[str, Any] = {info.name: info.default for info in config.infos()} | {**row.defaults, **options}
     value = with_option(CATALOGUE.find(known[owner], kind), known[head], key, text)
     return {**options, head: value}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,26 @@ import pytest
 
 from smoothswap.conversion import parse_options
 from smoothswap.core.catalogue import CATALOGUE
+from smoothswap.core.component import Component
+from smoothswap.core.config import Options, option
 from smoothswap.core.errors import ConfigError, UnknownNameError
 from smoothswap.core.option_text import as_words, with_option
 from smoothswap.training import recipe
 from smoothswap.training.overrides import apply_overrides
 from smoothswap.training.recipes import EmbedderRecipe, SwapperRecipe, load_recipe, map_names, part_names, save_recipe
+
+
+class Tables:
+    """A component with mappings of its own."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(Options):
+        table: Mapping[str, float] = option({"eyes": 1.0}, "weights of features")
+        counts: Mapping[str, int] = option({}, "how often")
+        free: Mapping[str, Any] = option({}, "anything")
+
+
+TABLES = Component(kind="loss", name="tables", target=Tables, summary="")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +66,40 @@ def test_another_injection_keeps_what_it_has_too() -> None:
     }
     made = apply_overrides(recipe("swapper", "faceworld_64", words), {"generator.injection": "add"})
     assert made.generator.options == {"injection": "add", "injection_options": {"dropout": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "expected"),
+    [
+        ("table.nose", "0.5", {"table": {"eyes": 1.0, "nose": 0.5}}),
+        ("table.eyes", "2", {"table": {"eyes": 2.0}}),
+        ("counts.a", "3", {"counts": {"a": 3}}),
+        ("free.colour.of", "red", {"free": {"colour.of": "red"}}),
+    ],
+)
+def test_an_entry_of_a_mapping_has_the_type_of_its_values(word: str, text: str, expected: dict[str, Any]) -> None:
+    assert with_option(TABLES, {}, word, text) == expected
+    assert Tables.Config.make(expected)
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "said"),
+    [
+        ("table.nose", "long", "'table.nose' of Tables cannot be 'long'"),
+        ("counts.a", "1.5", "'counts.a' of Tables cannot be '1.5'"),
+        ("table", "eyes=1", "give one entry: table.KEY=VALUE"),
+    ],
+)
+def test_an_entry_of_another_type(word: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        with_option(TABLES, {}, word, text)
+
+
+@pytest.mark.parametrize("name", ["losses.identity.enough", "losses.identity.options.enough"])
+@pytest.mark.parametrize("value", [0.5, -0.25])
+def test_options_of_a_loss_by_both_forms(name: str, value: float) -> None:
+    made = recipe("swapper", "faceworld_64_guided", {name: str(value)})
+    assert made.losses["identity"].options == {"enough": value}
 
 
 def test_errors() -> None:

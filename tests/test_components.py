@@ -52,7 +52,6 @@ TINY: dict[str, dict[str, Any]] = {
     "injection": {"channels": CHANNELS, "embedding_dim": EMBEDDING},
     "dataset": {"image_size": 16, "groups": 2, "held_out": 0.0, "index": "none"},  # and a place, see `options_of`
     "landmarker": {"scales": (320,)},
-    "metric": {},
     "marker": {},
     # of a name
     "small_resnet": {"widths": (4, 8), "blocks": (1, 1)},
@@ -414,25 +413,12 @@ def test_landmarker_finds_the_face_of_a_photograph(row: Component, places: dict[
     assert all(isinstance(line, str) and line for line in landmarker.tried(height, width))
 
 
-@every("metric")
-def test_metric_gives_one_number_an_image(row: Component, places: dict[str, str]) -> None:
-    metric = tiny(row, places)
-    assert metric.unit
-    shape = (3, DIM) if metric.unit == "cosine" else (3, 3, 16, 16)
-    named = {name: unit(*shape) for name in ("swapped", "source", "target", "truth")}
-    heads = torch.zeros(3, 1, 16, 16)
-    heads[:, :, 4:12, 4:12] = 1
-    values = metric(*arguments(metric, row, {**named, "heads": heads}))
-    assert values.shape == (3,)
-    assert values.isfinite().all()
-
-
 @every("marker")
 def test_marker_reads_what_it_writes(row: Component, places: dict[str, str]) -> None:
     marker = tiny(row, places)
     from smoothswap.pipeline.mark import Mark
 
-    mark = Mark(weights_sha256="ab" * 32)
+    mark = Mark(generator_file_sha256="ab" * 32)
     packet = marker.packet(mark)
     assert isinstance(packet, bytes)
     assert marker.read(packet) == mark

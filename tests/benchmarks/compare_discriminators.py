@@ -76,6 +76,8 @@ def learn(discriminator: nn.Module, rate: float, real: Tensor, fake: Tensor, ask
     optimizer = torch.optim.Adam(discriminator.parameters(), rate, betas=(0.0, 0.99))
     adversarial, r1 = smoothswap.build("adversarial", "swap_loss"), smoothswap.build("r1", gamma=0.1, every=16)
     seen, found = len(real) - asked.held_out, []
+    discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    real, fake = (pictures.contiguous(memory_format=torch.channels_last) for pictures in (real, fake))
     for step in range(1, asked.steps + 1):
         photographs, swaps = (mirrored(pool[torch.randint(seen, (16,))]) for pool in (real, fake))
         photographs.requires_grad_(step % 16 == 1)

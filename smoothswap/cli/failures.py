@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TextIO
 
+from smoothswap.core.allocator import is_out_of_memory
 from smoothswap.core.errors import SmoothSwapError
 
-# What torch and OpenCV raise in place of a MemoryError says one of these.
-_NO_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")
 INTERRUPTED = 128 + signal.SIGINT  # as shells count
 
 
@@ -41,7 +40,7 @@ def report(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, OSError):
         _print(_operating_system(error))
         return 1
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+    if is_out_of_memory(error):
         _print(f"the memory does not suffice: {_first_line(error)}\nChoose smaller sizes or batches, or fewer workers.")
         return 1
     _print(_unexpected(error, debug=debug))

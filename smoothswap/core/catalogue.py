@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from smoothswap.core.allocator import is_out_of_memory
 from smoothswap.core.component import KINDS, Component, Description
-from smoothswap.core.errors import PluginError, SmoothSwapError, UnknownNameError
+from smoothswap.core.errors import PluginError, SmoothSwapError, UnknownNameError, WorkError
 from smoothswap.core.names import did_you_mean
 from smoothswap.core.plugins import PluginInfo, PluginWarning, installed, rows_of
 
@@ -150,6 +151,7 @@ def build(name: str, kind: str | None = None, **options: Any) -> Any:
         UnknownOptionError: no such option; a ConfigError and an UnknownNameError.
         ConfigError: a value that the option cannot have.
         PluginError: the component's class cannot be imported.
+        WorkError: the options ask for more memory than there is.
     """
     return build_with(name, kind, options)
 
@@ -158,7 +160,17 @@ def build_with(name: str, kind: str | None, options: Mapping[str, Any]) -> Any:
     """`build` with the options as a mapping, such as a file has them: they may be called `name` and `kind` too."""
     row = CATALOGUE.find(name, kind)
     cls = row.resolve()
-    built = cls(cls.Config.make({**row.defaults, **options}))
+    config = cls.Config.make({**row.defaults, **options})
+    try:
+        built = cls(config)
+    except (RuntimeError, MemoryError) as cause:
+        if not is_out_of_memory(cause):
+            raise
+        raise WorkError(
+            f"the memory does not suffice to build {row.kind} {row.name!r}",
+            str(cause).partition("\n")[0],
+            hint="choose smaller sizes among its options",
+        ) from cause
     with contextlib.suppress(AttributeError):  # a class with __slots__ is built all the same, it just cannot be saved
         built.smoothswap_component = row
     return built

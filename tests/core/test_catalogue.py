@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
+import smoothswap
 from smoothswap.core import catalogue as module
 from smoothswap.core.catalogue import Catalogue, available, build, describe, register
 from smoothswap.core.component import KINDS
 from smoothswap.core.config import Options, option
-from smoothswap.core.errors import ConfigError, PluginError, UnknownNameError
+from smoothswap.core.errors import ConfigError, PluginError, UnknownNameError, WorkError
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +103,28 @@ def test_a_name_that_is_no_text(name: object) -> None:
         build(name)  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="unknown kind"):
         build("smooth_unet", name or 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("arcface", {"people": 2**40}),
+        ("softmax", {"people": 2**60, "dim": 2**60}),
+        ("small_resnet", {"widths": (4, 2**40), "blocks": (1, 1)}),
+    ],
+)
+def test_sizes_beyond_all_memory_are_told_with_the_component(name: str, options: dict[str, object]) -> None:
+    with pytest.raises(WorkError, match=f"the memory does not suffice to build .* '{name}'") as told:
+        smoothswap.build(name, **options)
+    assert told.value.hint == "choose smaller sizes among its options"
+
+
+def test_other_errors_of_a_component_pass_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    from smoothswap.losses.softmax import SoftmaxLoss
+
+    def broken(self: object, config: object) -> None:
+        raise RuntimeError("a fault of its own")
+
+    monkeypatch.setattr(SoftmaxLoss, "__init__", broken)
+    with pytest.raises(RuntimeError, match="a fault of its own"):
+        smoothswap.build("softmax", people=2)

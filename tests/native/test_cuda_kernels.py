@@ -20,6 +20,12 @@ few = settings(max_examples=30, deadline=None, suppress_health_check=[HealthChec
 
 # One rounding of the result, beside what sums of some dozen products lose.
 ROUNDING = {torch.float64: 1e-13, torch.float32: 1e-6, torch.bfloat16: 2**-8, torch.float16: 2**-11}
+TOLERANCES = {  # relative and absolute, those of torch.testing.assert_close
+    torch.float64: (1e-7, 1e-7),
+    torch.float32: (1.3e-6, 1e-5),
+    torch.bfloat16: (1.6e-2, 1e-5),
+    torch.float16: (1e-3, 1e-5),
+}
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 dtypes = st.sampled_from(list(ROUNDING))
 layouts = st.sampled_from(list(LAYOUTS.values()))
@@ -95,8 +101,13 @@ def test_bias_act_and_its_gradient(shape, dtype, layout, act, options, biased, s
     g = torch.randn_like(mine)
     (dx,) = torch.autograd.grad(mine, leaf, g)
     with use("reference"):
-        (expected,) = torch.autograd.grad(bias_act(leaf, b, act=act, **options), leaf, g)
-    torch.testing.assert_close(dx, expected)
+        theirs = bias_act(leaf, b, act=act, **options)
+        (expected,) = torch.autograd.grad(theirs, leaf, g)
+    # dx = g · s(y), |ds/dy| ≤ 2: where the two rounded y differently, dx may differ by that much, elsewhere not at all.
+    allowed = 2 * (g * (mine - theirs)).abs().detach().double()
+    assert dx.shape == expected.shape
+    near = torch.isclose(dx, expected, *TOLERANCES[dtype])
+    assert (near | ((dx - expected).abs().double() <= allowed)).all()
 
 
 @few
